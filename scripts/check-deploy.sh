@@ -19,15 +19,17 @@ read_nginx() {
     nginx -t -q -p "$1" -c "$1/nginx.conf" -e stderr || fail "nginx does not take the configuration for $(basename "$1")."
 }
 
-say "nginx (one instance, many, and compose's), and the health check"
-for which in one many compose; do
+say "nginx (one instance, one on two ports, many, and compose's), and the health check"
+for which in one many compose two; do
     mkdir "$scratch/$which"
     cp deploy/nginx/*.conf "$scratch/$which"
 done
 sed -i 's/include cluster.conf;/include doorbuster.conf;/' "$scratch/one/nginx.conf"
+sed -i 's/include cluster.conf;/include two-ports.conf;/' "$scratch/two/nginx.conf"
+sed -i "s#listen 8081#listen unix:$scratch/two/admin#" "$scratch/two/two-ports.conf"
 cp deploy/nginx/compose-instances.conf "$scratch/compose/doorbuster-instances.conf"
-for which in one many compose; do read_nginx "$scratch/$which"; done
-node --test --test-reporter=spec deploy/nginx/test/cluster.test.mjs deploy/test/healthcheck.test.mjs
+for which in one two many compose; do read_nginx "$scratch/$which"; done
+node --test --test-reporter=spec deploy/nginx/test/cluster.test.mjs deploy/nginx/test/two-ports.test.mjs deploy/test/healthcheck.test.mjs
 
 say "Prometheus"
 promtool check config --lint-fatal deploy/prometheus/prometheus.yml >/dev/null

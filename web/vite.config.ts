@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import tailwind from "@tailwindcss/vite";
 import react from "@vitejs/plugin-react";
-import { defineConfig, type Plugin } from "vite";
+import { defineConfig, loadEnv, type Plugin } from "vite";
+import { contentPolicy, parseApiUrl } from "./src/lib/apiOrigin.ts";
 
 /** Smaller files gain nothing from compression. */
 const COMPRESS_FROM_BYTES = 1_000;
@@ -29,8 +30,32 @@ function compressed(): Plugin {
   };
 }
 
-export default defineConfig({
-  plugins: [react(), tailwind(), compressed()],
+/** Puts the content policy into pages that are built for an API elsewhere. The server sends its own pages with its own. */
+function policyForApi(setting: string | undefined): Plugin {
+  const apiOrigin = parseApiUrl(setting);
+  return {
+    name: "policy-for-api",
+    apply: "build",
+    transformIndexHtml: () =>
+      apiOrigin === null
+        ? []
+        : [
+            {
+              tag: "meta",
+              attrs: { "http-equiv": "Content-Security-Policy", content: contentPolicy(apiOrigin) },
+              injectTo: "head-prepend",
+            },
+          ],
+  };
+}
+
+export default defineConfig(({ mode }) => ({
+  plugins: [
+    react(),
+    tailwind(),
+    policyForApi(loadEnv(mode, import.meta.dirname, "VITE_").VITE_API_URL),
+    compressed(),
+  ],
   build: {
     target: "es2022",
     // No data: URLs: the content security policy forbids them.
@@ -42,4 +67,4 @@ export default defineConfig({
   server: {
     proxy: { "/api": "http://127.0.0.1:8080", "/socket.io": { target: "http://127.0.0.1:8080", ws: true } },
   },
-});
+}));

@@ -3,8 +3,10 @@
 It reads files and starts nothing. Called by scripts/check-deploy.sh from the repository's root; prints a sentence for each fault.
 """
 
+import json
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 import yaml
@@ -28,6 +30,8 @@ def main():
             secrets(compose),
             secrets_as_arguments(compose),
             times_to_drain(compose, documents),
+            platforms(documents),
+            artillery(documents[DEPLOY / "artillery/drop.yaml"][0]),
         ]
         faults = [fault for check in checks for fault in check]
     for fault in faults:
@@ -55,6 +59,12 @@ def parse():
             documents[path] = [document for document in yaml.load_all(path.read_text(), Strict) if document]
         except yaml.YAMLError as error:
             faults.append(f"{path} is no YAML: {error}")
+    for path, parser in [(path, parser) for ending, parser in [("*.toml", tomllib), ("*.json", json)]
+                         for path in sorted((DEPLOY / "paas").rglob(ending))]:
+        try:
+            documents[path] = parser.loads(path.read_text())
+        except ValueError as error:
+            faults.append(f"{path} cannot be parsed: {error}")
     return documents, faults
 
 
@@ -71,7 +81,7 @@ def secrets_as_arguments(compose):
 def unknown_settings():
     """Every DOORBUSTER_… that a file sets or names is a setting of the binary."""
     known = set(re.findall(r"`(DOORBUSTER_[A-Z_]+)`", Path("docs/cli.md").read_text()))
-    suffixes = {".yaml", ".yml", ".service", ".conf", ".md", ""}
+    suffixes = {".yaml", ".yml", ".service", ".conf", ".md", ".toml", ".json", ""}
     for path in sorted(DEPLOY.rglob("*")):
         if not path.is_file() or path.suffix not in suffixes or {"node_modules", "k6", "secrets"} & set(path.parts):
             continue
@@ -155,6 +165,76 @@ def times_to_drain(compose, documents):
         needed = seconds(drain["DOORBUSTER_DRAIN_GRACE"]) + 2 * seconds(drain["DOORBUSTER_DRAIN_TIMEOUT"])
         if given <= needed:
             yield f"{where} is killed after {given} s, and may drain for {needed} s."
+
+
+def platforms(documents):
+    """What a platform is told of the image: its port, its health check, its volume, how long it drains, and who runs beside it."""
+    image = (DEPLOY / "Dockerfile").read_text()
+    port = re.search(r"DOORBUSTER_LISTEN=0\.0\.0\.0:(\d+)", image)[1]
+    volume = re.search(r"^VOLUME (\S+)$", image, re.MULTILINE)[1]
+    drain = dict(re.findall(r"`(DOORBUSTER_DRAIN_\w+)` \| `(\w+)`", Path("docs/cli.md").read_text()))
+    needed = seconds(drain["DOORBUSTER_DRAIN_GRACE"]) + 2 * seconds(drain["DOORBUSTER_DRAIN_TIMEOUT"])
+    paths = json.loads(Path("docs/openapi.json").read_text())["paths"]
+    for name, read in {"render": of_render, "railway": of_railway, "fly": of_fly}.items():
+        for kind in ("volume", "database"):
+            path = next((DEPLOY / "paas" / name).glob(f"{kind}.*"))
+            told = read(documents[path])
+            if told["port"] not in (None, port):
+                yield f"{path} sends requests to port {told['port']}, and the image listens on {port}."
+            if told["check"] not in paths:
+                yield f"{path} looks at {told['check']}, and docs/openapi.json has no such path."
+            if told["mount"] != (volume if kind == "volume" else None):
+                yield f"{path} mounts {told['mount']}, and the image's volume is {volume}."
+            if (told["instances"] == 1) != (kind == "volume"):
+                yield f"{path} has {told['instances']} instances: a volume has one, a database has more."
+            if told["drain"] <= needed:
+                yield f"{path} is killed after {told['drain']} s, and may drain for {needed} s."
+            if not Path(told["image"]).is_file():
+                yield f"{path} builds {told['image']}, which is not there."
+    databases = documents[DEPLOY / "paas/render/database.yaml"][0]
+    if databases["databases"][0]["postgresMajorVersion"] not in ("15", "16", "17"):
+        yield "paas/render/database.yaml has a PostgreSQL that is not tested."
+    valkey = next(service for service in databases["services"] if service["type"] == "keyvalue")
+    if valkey["maxmemoryPolicy"] != "noeviction":
+        yield "paas/render/database.yaml has a Valkey that drops keys."
+    variables = {variable["key"] for variable in databases["services"][0]["envVars"]}
+    if not {"DATABASE_URL", "REDIS_URL"} <= variables:
+        yield "paas/render/database.yaml gives no DATABASE_URL and REDIS_URL."
+
+
+def of_render(blueprint):
+    web = next(service for service in blueprint[0]["services"] if service["type"] == "web")
+    variables = {variable["key"]: variable.get("value") for variable in web["envVars"]}
+    return {"port": variables["PORT"], "check": web["healthCheckPath"], "mount": web.get("disk", {}).get("mountPath"),
+            "instances": web["numInstances"], "drain": web["maxShutdownDelaySeconds"], "image": web["dockerfilePath"]}
+
+
+def of_railway(config):
+    deploy = config["deploy"]
+    return {"port": None, "check": deploy["healthcheckPath"], "mount": deploy.get("requiredMountPath"),
+            "instances": deploy["numReplicas"], "drain": deploy["drainingSeconds"], "image": config["build"]["dockerfilePath"]}
+
+
+def of_fly(config):
+    service, mounts = config["http_service"], config.get("mounts", [{}])
+    return {"port": str(service["internal_port"]), "check": service["checks"][0]["path"], "mount": mounts[0].get("destination"),
+            "instances": service["min_machines_running"], "drain": seconds(config["kill_timeout"]), "image": "deploy/Dockerfile"}
+
+
+def artillery(test):
+    """The load of design E is one that Artillery understands, and it asks only for what the dialect `drop` has."""
+    phases, ensured = test["config"]["phases"], test["config"]["ensure"]["thresholds"]
+    if not phases or any(phase["duration"] <= 0 or "name" not in phase for phase in phases):
+        yield "artillery/drop.yaml has a phase without a length or a name."
+    if {"http.response_time.p95": 100} not in ensured:
+        yield "artillery/drop.yaml does not ensure that 95 of 100 answers take less than 100 ms."
+    calls = [call for scenario in test["scenarios"] for step in scenario["flow"] for call in step.values() if "url" in call]
+    known = r"/api/sale/(status|purchase|user/\{\{ \$uuid \}\})"
+    for call in calls:
+        if not re.fullmatch(known, call["url"]):
+            yield f"artillery/drop.yaml asks for {call['url']}, which the dialect does not have."
+    if not calls:
+        yield "artillery/drop.yaml asks for nothing."
 
 
 def seconds(text):

@@ -6,10 +6,6 @@ import { Route, Switch, useLocation } from "wouter";
 import { ErrorBoundary } from "./components/ErrorBoundary";
 import { Layout } from "./components/Layout";
 import { NotFound } from "./components/NotFound";
-import { RegisterPage } from "./features/account/RegisterPage";
-import { SignInPage } from "./features/account/SignInPage";
-import { OrderPage } from "./features/orders/OrderPage";
-import { OrdersPage } from "./features/orders/OrdersPage";
 import { SalePage } from "./features/sale/SalePage";
 import { SalesPage } from "./features/sales/SalesPage";
 import { t, useLanguage } from "./lib/i18n";
@@ -25,10 +21,29 @@ const AdminApp = lazy(async () => {
   return { default: AdminApp };
 });
 
-/** Few buyers open it, and none needs it to buy. */
-const AccountPage = lazy(async () => {
-  const { AccountPage } = await import("./features/account/AccountPage");
-  return { default: AccountPage };
+/** Few buyers open these, or only after the first page: its script does without them. */
+const AccountPage = lazy(() => import("./features/account/AccountPage"));
+const OrdersPage = lazy(() => import("./features/orders/OrdersPage"));
+const RegisterPage = lazy(() => import("./features/account/RegisterPage"));
+const SignInPage = lazy(loadSignInPage);
+const OrderPage = lazy(loadOrderPage);
+
+function loadSignInPage() {
+  return import("./features/account/SignInPage");
+}
+
+function loadOrderPage() {
+  return import("./features/orders/OrderPage");
+}
+
+/** Its texts are its own, too: most buyers have an account. */
+const FindOrderPage = lazy(async () => {
+  const [page, { ready }] = await Promise.all([
+    import("./features/account/FindOrderPage"),
+    import("./features/account/findOrderTexts"),
+  ]);
+  await ready;
+  return page;
 });
 
 export function App() {
@@ -60,26 +75,40 @@ function AppRoutes() {
 }
 
 function ShopRoutes() {
+  useNextPagesLoadedEarly();
   return (
     <Layout>
-      <Switch>
-        <Route path="/" component={SalesPage} />
-        <Route path="/s/:slug">{({ slug }) => <SalePage key={slug} slug={slug} />}</Route>
-        <Route path="/orders" component={OrdersPage} />
-        <Route path="/orders/:id">{({ id }) => <OrderPage key={id} id={id} />}</Route>
-        <Route path="/account">
-          <Suspense fallback={<div className="skeleton mx-auto h-96 max-w-md" aria-busy="true" />}>
-            <AccountPage />
-          </Suspense>
-        </Route>
-        <Route path="/sign-in" component={SignInPage} />
-        <Route path="/register" component={RegisterPage} />
-        <Route>
-          <NotFound />
-        </Route>
-      </Switch>
+      <Suspense fallback={<PageSkeleton />}>
+        <Switch>
+          <Route path="/" component={SalesPage} />
+          <Route path="/s/:slug">{({ slug }) => <SalePage key={slug} slug={slug} />}</Route>
+          <Route path="/orders" component={OrdersPage} />
+          <Route path="/orders/find" component={FindOrderPage} />
+          <Route path="/orders/:id">{({ id }) => <OrderPage key={id} id={id} />}</Route>
+          <Route path="/account" component={AccountPage} />
+          <Route path="/sign-in" component={SignInPage} />
+          <Route path="/register" component={RegisterPage} />
+          <Route>
+            <NotFound />
+          </Route>
+        </Switch>
+      </Suspense>
     </Layout>
   );
+}
+
+/** The pages that buying leads to, which nobody should wait for then. A failure is tried again when the page is opened. */
+function useNextPagesLoadedEarly(): void {
+  useEffect(() => {
+    const timer = setTimeout(() => {
+      for (const load of [loadOrderPage, loadSignInPage]) load().catch(() => {});
+    }, 1000);
+    return () => clearTimeout(timer);
+  }, []);
+}
+
+function PageSkeleton() {
+  return <div className="skeleton mx-auto h-96 max-w-md" aria-busy="true" />;
 }
 
 /** Scrolls each new page to its top and moves the focus there for screen readers. The browser does so for the first page. */

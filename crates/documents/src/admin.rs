@@ -72,9 +72,9 @@ pub struct RefusalCountDocument {
 pub struct BuyerDocument {
     #[schema(value_type = Uuid)]
     pub id: BuyerId,
-    /// Null when the account was deleted.
+    /// The account's address, or the text by which a guest is known. Null when the account was deleted.
     pub email: Option<String>,
-    /// Null when the account was deleted.
+    /// Null of a guest, and when the account was deleted.
     pub username: Option<String>,
 }
 

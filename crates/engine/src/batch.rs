@@ -25,7 +25,7 @@ impl Batch {
     }
 }
 
-/// A call to a deciding server. Its events count only under the epoch in which they were decided, and stay in the server's outbox until
+/// A call to a decision store. Its events count only under the epoch in which they were decided, and stay in the server's outbox until
 /// they are recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Call {
@@ -38,7 +38,7 @@ pub struct Call {
     pub last: EventSeq,
 }
 
-/// Counts how often a sale's state was restored in a deciding server. Events that were decided from an earlier state are not
+/// Counts how often a sale's state was restored in a decision store. Events that were decided from an earlier state are not
 /// recorded any more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(pub u64);

@@ -13,7 +13,7 @@ pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> Timestamp;
     /// Resolves once [`Clock::now`] is `at` or later.
     fn sleep_until(&self, at: Timestamp) -> BoxFuture<'static, ()>;
-    /// True while the machine's clock is behind: after a restart it does not say how far time has got.
+    /// True while the machine's clock is behind: after a restart only the clock checkpoint says how far time has come.
     fn is_ahead_of_machine(&self) -> bool {
         false
     }

@@ -2,6 +2,7 @@
 //! is noted once and for good: a file that is malformed in one place may be so in others, so nothing is recorded until the next start, which checks
 //! all of it. Nothing here repairs anything.
 
+use crate::error_text::describe_error;
 use crate::record::{LedgerPage, LedgerReader, ReadError};
 use futures::future::BoxFuture;
 use prometheus_client::metrics::gauge::Gauge;
@@ -34,7 +35,7 @@ impl DamageFlag {
         if self.seen.set(1) == 0 {
             self.recording.set(0);
             tracing::error!(
-                error = describe_causes(error),
+                error = describe_error(error),
                 "stored data is damaged; nothing is recorded until the next start and callers get 503; stop this instance, \
                  copy its data, and run `doorbuster verify` on the copy"
             );
@@ -63,15 +64,6 @@ impl DamageFlag {
             self.report(error);
         }
     }
-}
-
-fn describe_causes(error: &dyn Error) -> String {
-    let (mut text, mut cause) = (error.to_string(), error.source());
-    while let Some(source) = cause {
-        text = format!("{text}: {source}");
-        cause = source.source();
-    }
-    text
 }
 
 /// A ledger whose readers report the damage that they meet.

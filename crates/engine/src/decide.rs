@@ -88,7 +88,7 @@ pub enum Reply {
     Line(Vec<LineMember>),
     /// The sale was never announced.
     NoSuchSale,
-    /// The request is not known to be decided and recorded: the ledger takes no records, or the deciding server is unreachable or
+    /// The request is not known to be decided and recorded: the ledger takes no records, or the decision store is unreachable or
     /// lacks the state. A repetition with the same idempotency key gets the result.
     Unavailable,
 }
@@ -129,7 +129,7 @@ pub trait BatchDecider: Send + 'static {
     /// Notes that a sale's state must not be decided from any more. Only deciders that share their state get this call.
     fn invalidate(&mut self, _stale: &StaleEpoch) {}
 
-    /// True while the deciding server does not answer. Memory always does.
+    /// True while the decision store does not answer. Memory always does.
     fn is_unavailable(&self) -> bool {
         false
     }
@@ -143,7 +143,7 @@ pub trait BatchDecider: Send + 'static {
 /// The decider cannot be reached.
 #[derive(Debug, thiserror::Error)]
 pub enum DecideError {
-    /// The deciding server failed.
+    /// The decision store failed.
     #[error("the deciding store failed")]
     Store(#[source] Box<dyn std::error::Error + Send + Sync>),
 }

@@ -198,7 +198,7 @@ impl Engine {
         &self.shared.damage
     }
 
-    /// False while the deciding server does not answer. Memory always does.
+    /// False while the decision store does not answer. Memory always does.
     #[must_use]
     pub fn is_deciding(&self) -> bool {
         self.shared.metrics.deciding.get() == 1

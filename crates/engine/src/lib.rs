@@ -13,6 +13,7 @@ pub mod clock;
 pub mod damage;
 pub mod decide;
 mod engine;
+pub mod error_text;
 mod job;
 mod metrics;
 pub mod pipeline;
@@ -27,8 +28,9 @@ pub use crate::engine::{
 };
 pub use crate::metrics::PipelineMetrics;
 pub use crate::topology::{
-    ClusterSettings, RunningEngine, STRUCTURE_CHECK_LIMIT, StartCheck, StartError, StartMoment, TurningSale,
-    create_data_folder, is_folder_in_use, start_in_cluster, start_on_postgres, start_on_postgres_checked,
-    start_on_sqlite, start_on_sqlite_checked, start_on_sqlite_with,
+    ClusterSettings, DataFolderLock, RunningEngine, STRUCTURE_CHECK_LIMIT, SalePhaseChange, StartCheck,
+    StartError, StartMoment, create_data_folder, is_folder_in_use, lock_data_folder, start_in_cluster,
+    start_on_postgres, start_on_postgres_checked, start_on_sqlite, start_on_sqlite_checked,
+    start_on_sqlite_with,
 };
 pub use crate::view::{SaleView, SaleViews};

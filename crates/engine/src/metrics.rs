@@ -24,7 +24,7 @@ pub struct PipelineMetrics {
     pub waiting: Gauge,
     /// 1 while the ledger takes records, 0 while it does not.
     pub recording: Gauge,
-    /// 1 while the deciding server answers, 0 while it does not.
+    /// 1 while the decision store answers, 0 while it does not.
     pub deciding: Gauge,
     /// 1 when another instance has claimed the ledger: this one decides nothing any more.
     pub taken_over: Gauge,
@@ -89,7 +89,7 @@ impl PipelineMetrics {
         );
         pipeline.register("waiting", "Requests that wait to be decided", self.waiting.clone());
         pipeline.register("recording", "1 while the ledger takes records", self.recording.clone());
-        pipeline.register("deciding", "1 while the place of decision answers", self.deciding.clone());
+        pipeline.register("deciding", "1 while the decision store answers", self.deciding.clone());
         pipeline.register(
             "redone",
             "Requests decided again, because the state that they were decided from was over",

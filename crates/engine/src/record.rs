@@ -2,12 +2,14 @@
 //! committed.* A recorder never decides and never replies; a reader never changes anything.
 
 mod codec;
+mod copy;
 mod row;
 
 pub mod postgres;
 pub mod sqlite;
 
 pub use codec::{CodecError, decode_event, encode_event};
+pub use copy::{CopiedLedger, copy_ledger};
 
 use crate::batch::{Batch, Epoch, StaleEpoch};
 use futures::future::BoxFuture;
@@ -123,7 +125,7 @@ pub enum ReadError {
     /// A row is missing or is not what was written.
     #[error(
         "the ledger is damaged: sale {sale}, event {seq}: {what}. Nothing is sold from a damaged ledger: restore it from \
-         a backup, or look at it with `doorbuster verify`"
+         a backup; `doorbuster verify` on a copy says how far it is intact"
     )]
     Damaged {
         sale: SaleId,
@@ -133,8 +135,8 @@ pub enum ReadError {
     },
     /// The store itself is damaged, so that no row can be named.
     #[error(
-        "the ledger is damaged: {file}: {cause}. Nothing is sold from a damaged ledger: restore it from a backup, or \
-         look at it with `doorbuster verify`"
+        "the ledger is damaged: {file}: {cause}. Nothing is sold from a damaged ledger: restore it from a backup; \
+         `doorbuster verify` on a copy says how far it is intact"
     )]
     Corrupt {
         file: String,
@@ -150,5 +152,17 @@ impl ReadError {
     #[must_use]
     pub fn is_damage(&self) -> bool {
         matches!(self, Self::Damaged { .. } | Self::Corrupt { .. })
+    }
+
+    /// What is damaged and where, without advice; of another error its text.
+    #[must_use]
+    pub fn describe_damage(&self) -> String {
+        match self {
+            Self::Damaged { sale, seq, what } => {
+                format!("the ledger is damaged: sale {sale}, event {seq}: {what}")
+            }
+            Self::Corrupt { file, cause } => format!("the ledger is damaged: {file}: {cause}"),
+            other => other.to_string(),
+        }
     }
 }

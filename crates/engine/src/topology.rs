@@ -5,25 +5,25 @@ mod cluster;
 mod postgres;
 mod sqlite;
 
+mod clock_checkpointer;
 mod data_folder;
 mod start_moment;
-mod time_keeper;
 
 pub use cluster::{ClusterSettings, start_in_cluster};
-pub use data_folder::{create_data_folder, is_folder_in_use};
+pub use data_folder::{DataFolderLock, create_data_folder, is_folder_in_use, lock_data_folder};
 pub use postgres::{start_on_postgres, start_on_postgres_checked};
 pub use sqlite::{STRUCTURE_CHECK_LIMIT, start_on_sqlite, start_on_sqlite_checked, start_on_sqlite_with};
-pub use start_moment::{StartCheck, StartMoment, TurningSale};
+pub use start_moment::{SalePhaseChange, StartCheck, StartMoment};
 
 use crate::decide::BatchDecider;
 use crate::engine::Engine;
 use crate::pipeline::Pipeline;
 use crate::record::{LedgerRecorder, ReadError, RecordError};
+use clock_checkpointer::ClockCheckpointer;
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::thread::JoinHandle;
-use time_keeper::TimeKeeper;
 use tokio::runtime::Runtime;
 
 /// A running engine and what it owns.
@@ -33,7 +33,7 @@ pub struct RunningEngine {
     pub torn_rows: u64,
     threads: Vec<JoinHandle<()>>,
     /// Where the engine's clock is this process's own.
-    time_keeper: Option<TimeKeeper>,
+    clock_checkpointer: Option<ClockCheckpointer>,
 }
 
 /// Why an engine cannot start.
@@ -53,7 +53,7 @@ pub enum StartError {
     Read(#[from] ReadError),
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// The deciding server cannot be reached, or may not be decided in.
+    /// The decision store cannot be reached, or may not be decided in.
     #[error(transparent)]
     Decide(Box<dyn std::error::Error + Send + Sync>),
     #[error("a thread of the engine cannot be started")]
@@ -78,7 +78,7 @@ impl RunningEngine {
             spawn_stage("decide", decide.run(), build_runtime(false)?)?,
             spawn_stage("record", record, build_runtime(false)?)?,
         ];
-        Ok(Self { engine, torn_rows: 0, threads, time_keeper: None })
+        Ok(Self { engine, torn_rows: 0, threads, clock_checkpointer: None })
     }
 
     /// Runs a pipeline that records over the network.
@@ -99,7 +99,7 @@ impl RunningEngine {
             spawn_stage("decide", decide.run(), deciding)?,
             spawn_stage("record", record.run(), recording)?,
         ];
-        Ok(Self { engine, torn_rows: 0, threads, time_keeper: None })
+        Ok(Self { engine, torn_rows: 0, threads, clock_checkpointer: None })
     }
 
     /// Stops taking requests, answers those that were taken, ends the threads and unlocks the folder. Without this call, the engine
@@ -107,7 +107,7 @@ impl RunningEngine {
     pub fn stop(self) {
         self.engine.begin_stop();
         // Before the folder is unlocked: another process may start then.
-        drop(self.time_keeper);
+        drop(self.clock_checkpointer);
         for thread in self.threads {
             if thread.join().is_err() {
                 tracing::error!(

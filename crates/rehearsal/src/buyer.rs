@@ -1,6 +1,7 @@
 //! One simulated buyer, from opening the page to the end: what a person (or a bot) does next, given the shop's last reply.
 //! It writes down every answer that is a promise, and never judges it.
 
+mod dialect_purchase;
 mod requests;
 
 mod replies;
@@ -88,7 +89,12 @@ impl SimulatedBuyer {
 
     async fn open_page(&self) {
         let opens = self.instant_from_start(self.member.opens_us);
-        tokio::join!(self.fetch_sale(opens), self.fetch_place(opens));
+        match &self.context.dialect {
+            Some(dialect) => self.fetch_sale(&dialect.page_path(), opens).await,
+            None => {
+                tokio::join!(self.fetch_sale(&self.context.sale.path, opens), self.fetch_place(opens));
+            }
+        }
     }
 
     async fn press_button(mut self) -> BuyerOutcome {
@@ -99,7 +105,10 @@ impl SimulatedBuyer {
         self.context.outcomes.record_arrival();
         self.context.metrics.record_arrival(presses);
         self.deadline = presses.plus(self.context.give_up_after);
-        let outcome = self.buy_units(presses).await;
+        let outcome = match self.context.dialect.as_ref().map(|sale| sale.dialect) {
+            Some(dialect) => Box::pin(self.buy_in_dialect(dialect, presses)).await,
+            None => self.buy_units(presses).await,
+        };
         self.end_wait(WaitOutcome::BrokenOff);
         match outcome {
             Ok(outcome) | Err(outcome) => outcome,
@@ -362,8 +371,8 @@ impl SimulatedBuyer {
         }
     }
 
-    async fn fetch_sale(&self, due: RunInstant) {
-        if let Some((reply, span)) = self.get_once(&self.context.sale.path).await {
+    async fn fetch_sale(&self, path: &str, due: RunInstant) {
+        if let Some((reply, span)) = self.get_once(path).await {
             self.context.metrics.record_reply(span.received, replies::read_code(&reply));
         }
         self.context.metrics.record_latency(RequestKind::Look, due, self.context.clock.now());
@@ -417,7 +426,10 @@ fn pick_better([one, two]: [Option<LoggedReply>; 2]) -> Option<LoggedReply> {
 }
 
 fn is_accepted(reply: &LoggedReply) -> bool {
-    !matches!(reply.body, ReplyBody::Refused(_) | ReplyBody::Malformed)
+    !matches!(
+        reply.body,
+        ReplyBody::Refused(_) | ReplyBody::Malformed | ReplyBody::Job { is_sold: false, .. }
+    )
 }
 
 /// The outcome of a buyer who got this reply and cannot continue.

@@ -2,13 +2,14 @@
 
 use crate::client::{ConnectionPermit, InstanceClient};
 use crate::clock::RunClock;
+use crate::dialects::DialectSale;
 use crate::estimates::EstimateLog;
 use crate::metrics::RequestMetrics;
 use crate::observations::{AccountLog, RunInstant};
 use crate::report::NamedCount;
 use bytes::Bytes;
 use hyper::header::HeaderValue;
-use sale::{BuyerId, SaleId};
+use sale::{AdmissionMode, BuyerId, SaleId};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -18,6 +19,8 @@ pub struct RunContext {
     /// The way to the instance.
     pub client: InstanceClient,
     pub sale: SaleEndpoints,
+    /// The sale as the clients of a dialect name it, when they are the buyers.
+    pub(crate) dialect: Option<DialectSale>,
     pub clock: RunClock,
     /// When the sale starts.
     pub start: RunInstant,
@@ -41,6 +44,8 @@ pub struct SaleEndpoints {
     pub admissions_per_s: Option<u32>,
     /// Seconds that a hold lasts.
     pub hold_s: u32,
+    /// Seconds that an admission lasts, in a sale with a line.
+    pub checkout_s: u32,
     /// `/api/v1/flash-sales/{id}`.
     pub path: String,
     /// The path of the buyer's place in line.
@@ -54,11 +59,16 @@ pub struct SaleEndpoints {
 impl SaleEndpoints {
     /// The sale with this id.
     #[must_use]
-    pub fn new(id: SaleId, admissions_per_s: Option<u32>, hold_s: u32) -> Self {
+    pub fn new(id: SaleId, admission: AdmissionMode, hold_s: u32) -> Self {
+        let (admissions_per_s, checkout_s) = match admission {
+            AdmissionMode::Open => (None, 0),
+            AdmissionMode::Fifo { per_second, checkout_s, .. } => (Some(per_second), checkout_s),
+        };
         Self {
             id,
             admissions_per_s,
             hold_s,
+            checkout_s,
             path: format!("/api/v1/flash-sales/{id}"),
             position_path: format!("/api/v1/queue/position?flashSaleId={id}"),
             leave_path: format!("/api/v1/queue/leave?flashSaleId={id}"),
@@ -75,7 +85,7 @@ pub struct BuyerCredentials {
 }
 
 impl RunContext {
-    /// A scene for these accounts.
+    /// A context for these accounts.
     #[must_use]
     pub fn new(
         (client, sale): (InstanceClient, SaleEndpoints),
@@ -91,6 +101,7 @@ impl RunContext {
         Self {
             client,
             sale,
+            dialect: None,
             clock: watch,
             start,
             give_up_after,
@@ -104,6 +115,12 @@ impl RunContext {
                 .map(|credentials| Mutex::new(AccountLog::new(credentials.buyer)))
                 .collect(),
         }
+    }
+
+    /// The same with buyers who make the calls of a dialect.
+    #[must_use]
+    pub(crate) fn with_dialect(self, dialect: Option<DialectSale>) -> Self {
+        Self { dialect, ..self }
     }
 
     /// Gives access to the log of one account.

@@ -17,6 +17,8 @@ mod ownership;
 
 mod answers;
 
+mod claims;
+
 mod settled;
 
 mod line;
@@ -179,9 +181,9 @@ impl Judge {
         let Self { state, samples: watch, audit } = self;
         let shown_orders = ShownOrders::from_accounts(evidence.accounts);
         let replies = vec![
-            ownership::units(&state, &shown_orders),
+            ownership::units(&state, &shown_orders, evidence.accounts),
             ownership::recorded(&state, &shown_orders, evidence),
-            ownership::limit(&state, &shown_orders),
+            ownership::limit(&state, &shown_orders, evidence.accounts),
             state.ticket_order.to_finding(
                 "ticket_order",
                 "Buyers are admitted in ticket order, and no buyer buys past the line; only those who left or lapsed \

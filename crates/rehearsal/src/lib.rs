@@ -10,6 +10,8 @@ pub mod crowd;
 pub mod buyer;
 pub mod client;
 pub mod context;
+
+pub mod dialects;
 pub mod estimates;
 
 pub mod merchant;

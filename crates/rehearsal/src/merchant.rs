@@ -54,6 +54,8 @@ pub struct OwnSale {
     pub id: SaleId,
     /// When it starts, by the stopwatch.
     pub start: RunInstant,
+    /// When it starts, by the instance's clock.
+    pub starts_at: Timestamp,
 }
 
 /// Another merchant's sale that runs or is about to.
@@ -157,7 +159,7 @@ impl MerchantClient {
         let times = json!({"startsAt": rfc3339(starts_at), "endsAt": rfc3339(ends_at)});
         let path = format!("/api/v1/admin/flash-sales/{id}");
         let _edited: AdminSaleDocument = self.api.call(Method::PATCH, &path, Some(&times)).await?;
-        Ok(OwnSale { id, start })
+        Ok(OwnSale { id, start, starts_at })
     }
 
     /// Makes a sale. When the reply was lost, asking again finds the slug taken: by this very sale.

@@ -4,6 +4,7 @@
 //! place.
 
 use sale::{BuyerId, OrderId, Ticket};
+use uuid::Uuid;
 
 /// A moment of the rehearsal: microseconds since it began, by the stopwatch of the machine that rehearses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,6 +39,10 @@ pub struct AccountLog {
     pub violation: Option<PlaceViolation>,
     /// Replies with a place.
     pub places_shown: u32,
+    /// Its place in line where no number is shown (in a dialect).
+    pub spot: SpotLog,
+    /// Whether one of the people who act for it was counted as the one who bought.
+    pub is_counted: bool,
     /// The first poll of its place whose reply says that everything is sold.
     pub sold_out_seen: Option<RequestSpan>,
     /// Its requests, in the order of sending. Polls are not in it.
@@ -58,6 +63,19 @@ pub struct PlaceRecord {
     /// The latest position shown, 0 once admitted.
     pub position: u32,
     pub shown: RequestSpan,
+    /// True when a poll did not find the place although the buyer had not given it up; the ledger must then have the reason.
+    pub is_lost: bool,
+}
+
+/// What was shown of an account's places in a line that shows no numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SpotLog {
+    /// From the first request for a place to the first reply that showed one.
+    pub joined: Option<RequestSpan>,
+    /// The latest position shown, 0 with a hold; `None` where there is no place now.
+    last: Option<(u32, RequestSpan)>,
+    /// A position and the later one that followed it, though the buyer had done nothing.
+    pub violation: Option<(u32, u32)>,
     /// True when a poll did not find the place although the buyer had not given it up; the ledger must then have the reason.
     pub is_lost: bool,
 }
@@ -100,6 +118,10 @@ pub enum BuyerAction {
     },
     /// To give an order's units back.
     Cancel { order: OrderId },
+    /// One unit, by the call with which a dialect sells. The number is that of the key, where the dialect has keys.
+    Purchase { key: u64 },
+    /// Whether a unit is the buyer's, as a dialect shows it: what became of this job, where it has jobs.
+    ReadPurchase { job: Option<Uuid> },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,9 +151,17 @@ pub enum ReplyBody {
         total_minor: i64,
         status: OrderPhase,
     },
+    /// A place in a line that shows no numbers: the position, 0 with a hold.
+    Spot { position: u32 },
+    /// A unit is the buyer's, by this order where the reply names it.
+    Owned { order: Option<OrderId> },
+    /// A purchase that has been decided, under the name that the dialect gave it.
+    Job { job: Uuid, is_sold: bool },
+    /// No unit is the buyer's at this moment.
+    NotOwned,
     /// No, for this reason.
     Refused(Code),
-    /// Success without a body (a place given up).
+    /// Success that says nothing of places and units.
     NoContent,
     /// Not a reply of the API: no JSON, or another document than expected.
     Malformed,
@@ -207,6 +237,8 @@ impl AccountLog {
             past_places: Vec::new(),
             violation: None,
             places_shown: 0,
+            spot: SpotLog::default(),
+            is_counted: false,
             sold_out_seen: None,
             requests: Vec::new(),
             joining_since: None,
@@ -257,11 +289,54 @@ impl AccountLog {
         self.end_place(look.received);
     }
 
+    /// Records a reply with a place that has no number.
+    pub fn record_spot(&mut self, position: u32, span: RequestSpan) {
+        if span.sent < self.place_ended_at {
+            return;
+        }
+        let first_sent = self.joining_since.take().unwrap_or(span.sent);
+        let spot = &mut self.spot;
+        spot.joined.get_or_insert(RequestSpan { sent: first_sent, received: span.received });
+        if let Some((before, shown)) = spot.last {
+            // Two replies have an order only if one was received before the other's request was sent.
+            if span.sent < shown.received {
+                return;
+            }
+            if before > 0 && position > before {
+                spot.violation.get_or_insert((before, position));
+            }
+        }
+        spot.last = Some((position, span));
+    }
+
+    /// Records a poll whose reply says that there is no place in a line that shows no numbers.
+    pub fn record_lost_spot(&mut self, look: RequestSpan) {
+        if self.spot.last.is_some_and(|(_, shown)| shown.received <= look.sent) {
+            self.spot.is_lost = true;
+        }
+        self.end_place(look.received);
+    }
+
+    /// Whether a reply said that a unit is the buyer's.
+    #[must_use]
+    pub fn owns_unit(&self) -> bool {
+        self.requests.iter().flat_map(|request| &request.replies).any(|reply| reply.body.is_owned())
+    }
+
     /// The place is over: given up, used for an order, or lost by doing nothing. The next one is a new one.
     pub fn end_place(&mut self, received: RunInstant) {
         self.past_places.extend(self.place.take());
+        self.spot.last = None;
         self.joining_since = None;
         self.place_ended_at = self.place_ended_at.max(received);
+    }
+}
+
+impl ReplyBody {
+    /// Whether it says, in a dialect, that a unit is the buyer's.
+    #[must_use]
+    pub fn is_owned(&self) -> bool {
+        matches!(self, Self::Owned { .. } | Self::Job { is_sold: true, .. })
     }
 }
 

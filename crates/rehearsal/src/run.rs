@@ -16,15 +16,15 @@ pub use instance::{TargetInstance, TokenSigner, TokenSource};
 use crate::buyer;
 use crate::client::{InstanceClient, Target, TargetError};
 use crate::clock::{RunClock, wall_clock};
-use crate::context::{RunContext, SaleEndpoints};
+use crate::context::{BuyerCredentials, RunContext, SaleEndpoints};
 use crate::crowd::{Crowd, CrowdMember, preset};
+use crate::dialects::{self, DialectBuyers, DialectError, DialectPlan, DialectSale, RehearsedDialect};
 use crate::evidence::EvidenceStore;
 use crate::merchant::{LiveSale, MerchantClient, MerchantError, OwnSale};
 use crate::observations::RunInstant;
 use crate::private_instance::{PrivateError, read_cpu_seconds};
 use crate::report::{RehearsalReport, RunProgress, SettingRow};
 use faults::FaultLog;
-use sale::AdmissionMode;
 use sampler::StockSampler;
 use sources::EvidenceSources;
 use std::sync::Arc;
@@ -46,6 +46,8 @@ pub struct RehearsalSetup {
     /// What is sold, and who comes.
     pub plan: preset::DropPlan,
     pub instance: TargetInstance,
+    /// The dialect whose calls the buyers make; the native ones where there is none.
+    pub dialect: Option<DialectPlan>,
     /// Where buyers' tokens come from.
     pub tokens: TokenSource,
     /// What is done to the instance.
@@ -78,6 +80,9 @@ pub enum RehearsalError {
     /// The instance does not do what is needed.
     #[error(transparent)]
     Merchant(#[from] MerchantError),
+    /// The dialect does not do what is needed.
+    #[error(transparent)]
+    Dialect(#[from] DialectError),
     /// Real buyers are there.
     #[error(
         "the sale {} is {} on this instance, and a rehearsal would stand in its buyers' way: choose another instance or another \
@@ -168,12 +173,7 @@ async fn prepare_run(
         people: crowd.people.len() as u64,
         ..RunProgress::default()
     });
-    let credentials =
-        instance::create_credentials(&merchant, &rehearsal.tokens, &crowd, drop.crowd.seed, &cut).await?;
-    let scene_client = InstanceClient::new(target, rehearsal.connections);
-    if !instance::accepts_tokens(&scene_client, &credentials).await {
-        return Err(RehearsalError::ForeignTokenKey);
-    }
+    let buyers = create_buyers(rehearsal, &merchant, &target, &crowd, &cut).await?;
     let first_us = crowd.people.first().map_or(0, |person| person.opens_us.min(0).unsigned_abs());
     let lead = START_MARGIN + Duration::from_micros(first_us);
     let last_us =
@@ -183,21 +183,77 @@ async fn prepare_run(
         + ending::longest_promise(&drop.sale)
         + SALE_OVERRUN;
     let own = merchant.create_sale(&drop.sale, &watch, lead, length).await?;
-    let admissions_per_s = match drop.sale.admission {
-        AdmissionMode::Open => None,
-        AdmissionMode::Fifo { per_second, .. } => Some(per_second),
-    };
+    let BuyersReady { client, credentials, dialect } =
+        find_own_sale(buyers, &merchant, &own, drop.sale.quantity).await?;
     let context = RunContext::new(
-        (scene_client, SaleEndpoints::new(own.id, admissions_per_s, drop.sale.hold_s)),
+        (client, SaleEndpoints::new(own.id, drop.sale.admission, drop.sale.hold_s)),
         (watch, own.start, drop.give_up_after),
         credentials,
-    );
+    )
+    .with_dialect(dialect);
     let (context, merchant) = (Arc::new(context), Arc::new(merchant));
     let sources =
         EvidenceSources { merchant: Arc::clone(&merchant), evidence_store: rehearsal.evidence_store.clone() };
     sources.check_same_database(&own).await?;
     let sampler = StockSampler::start(merchant, own.id, watch);
     Ok(RehearsalRun { sources, context, sale: own, fault_log: FaultLog::default(), sampler, crowd })
+}
+
+/// The buyers before there is a sale.
+enum CreatedBuyers {
+    Native(InstanceClient, Vec<BuyerCredentials>),
+    OfDialect(InstanceClient, RehearsedDialect, DialectBuyers),
+}
+
+/// The buyers, the way to what they call, and the sale as a dialect names it.
+struct BuyersReady {
+    client: InstanceClient,
+    credentials: Vec<BuyerCredentials>,
+    dialect: Option<DialectSale>,
+}
+
+async fn create_buyers(
+    rehearsal: &RehearsalSetup,
+    merchant: &MerchantClient,
+    target: &Target,
+    crowd: &Crowd,
+    cut: &watch::Receiver<bool>,
+) -> Result<CreatedBuyers, RehearsalError> {
+    if let Some(plan) = &rehearsal.dialect {
+        let dialect_target = Target::new(&plan.choose_url(target.url()))?;
+        let buyers =
+            dialects::create_buyers(plan.dialect, (target, &dialect_target), crowd.accounts, cut).await?;
+        let client = InstanceClient::new(dialect_target, rehearsal.connections);
+        return Ok(CreatedBuyers::OfDialect(client, plan.dialect, buyers));
+    }
+    let seed = rehearsal.plan.crowd.seed;
+    let credentials = instance::create_credentials(merchant, &rehearsal.tokens, crowd, seed, cut).await?;
+    let client = InstanceClient::new(target.clone(), rehearsal.connections);
+    if !instance::accepts_tokens(&client, &credentials).await {
+        return Err(RehearsalError::ForeignTokenKey);
+    }
+    Ok(CreatedBuyers::Native(client, credentials))
+}
+
+/// Waits until the dialect shows the sale, if there is one.
+async fn find_own_sale(
+    buyers: CreatedBuyers,
+    merchant: &MerchantClient,
+    own: &OwnSale,
+    quantity: u32,
+) -> Result<BuyersReady, RehearsalError> {
+    match buyers {
+        CreatedBuyers::Native(client, credentials) => Ok(BuyersReady { client, credentials, dialect: None }),
+        CreatedBuyers::OfDialect(client, dialect, buyers) => {
+            match dialects::find_sale(dialect, client.target(), (own, quantity), buyers).await {
+                Ok((sale, credentials)) => Ok(BuyersReady { client, credentials, dialect: Some(sale) }),
+                Err(error) => {
+                    let _an_open_sale_is_left = merchant.close_sale(own.id).await;
+                    Err(error.into())
+                }
+            }
+        }
+    }
 }
 
 /// Why a rehearsal was not played to its end.

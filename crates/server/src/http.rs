@@ -25,6 +25,7 @@ pub mod client_address;
 pub mod content_coding;
 pub mod cors;
 pub mod extract;
+pub mod failure_log;
 pub mod idempotency;
 pub mod page;
 pub mod problem;

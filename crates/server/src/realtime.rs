@@ -11,9 +11,10 @@ mod limiter;
 mod requests;
 mod session;
 mod throttle;
+pub mod turnstile;
 
 pub use documents::{ProblemCatalog, ProblemSummary};
-pub use limiter::SocketPeer;
+pub use limiter::{ConnectionLimiter, SocketPeer};
 
 use crate::shop::Shop;
 use crate::shop::live_updates::{SaleEvents, SubscriberCount};
@@ -21,7 +22,6 @@ use crate::telemetry::sockets::SocketMetrics;
 use engineioxide::service::NotFoundService;
 use futures::future::BoxFuture;
 use hub::{HubMessage, SocketHub};
-use limiter::ConnectionLimiter;
 use sale::{BuyerId, Timestamp};
 use socketioxide::service::SocketIoService;
 use socketioxide::{ParserConfig, SocketIo};
@@ -98,30 +98,21 @@ pub struct SocketDependencies {
     /// Titles and details of problems.
     pub problems: ProblemCatalog,
     pub change_limits: Arc<dyn ChangeLimits>,
+    /// Counts all sockets of the process.
+    pub limiter: ConnectionLimiter,
     pub metrics: SocketMetrics,
 }
 
 impl SocketServer {
     #[must_use]
     pub fn start(dependencies: SocketDependencies, settings: SocketSettings) -> Self {
-        let parser =
-            ParserConfig::common().max_incoming_binaries(0).max_incoming_binary_buf_size(PAYLOAD_LEN_MAX);
-        let (service, io) = SocketIo::builder()
-            .with_parser(parser)
-            .max_buffer_size(PACKETS_MAX)
-            .max_payload(PAYLOAD_LEN_MAX as u64)
-            .ws_max_message_size(PAYLOAD_LEN_MAX)
-            .ws_max_frame_size(PAYLOAD_LEN_MAX)
-            .ws_read_buffer_size(READ_LEN)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .ping_interval(settings.ping_interval)
-            .ping_timeout(settings.ping_timeout)
-            .build_svc();
+        let (service, io) = build_server(settings);
         let (hub, messages) = mpsc::channel(MESSAGES_MAX);
-        let SocketDependencies { shop, events, subscribers, problems, change_limits, metrics } = dependencies;
+        let SocketDependencies { shop, events, subscribers, problems, change_limits, limiter, metrics } =
+            dependencies;
         let context = Arc::new(SocketContext {
             shop: Arc::clone(&shop),
-            limiter: ConnectionLimiter::new(settings),
+            limiter,
             change_limits,
             hub: hub.clone(),
             problems,
@@ -154,3 +145,20 @@ impl SocketServer {
 
 /// How long closing all sockets may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A Socket.IO server with bounded buffers.
+fn build_server(settings: SocketSettings) -> (SocketIoService<NotFoundService>, SocketIo) {
+    let parser =
+        ParserConfig::common().max_incoming_binaries(0).max_incoming_binary_buf_size(PAYLOAD_LEN_MAX);
+    SocketIo::builder()
+        .with_parser(parser)
+        .max_buffer_size(PACKETS_MAX)
+        .max_payload(PAYLOAD_LEN_MAX as u64)
+        .ws_max_message_size(PAYLOAD_LEN_MAX)
+        .ws_max_frame_size(PAYLOAD_LEN_MAX)
+        .ws_read_buffer_size(READ_LEN)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .ping_interval(settings.ping_interval)
+        .ping_timeout(settings.ping_timeout)
+        .build_svc()
+}

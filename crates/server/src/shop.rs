@@ -1,5 +1,7 @@
 //! The use cases of the shop, one function each, for all callers: the API, admins, sockets. It never speaks HTTP and never reads settings.
 
+pub mod checkout;
+pub mod holds;
 pub mod line;
 pub mod orders;
 pub mod payments;
@@ -11,7 +13,9 @@ pub mod sales;
 pub mod all_orders;
 pub mod dashboard;
 pub mod events;
+pub mod line_pages;
 pub mod live_updates;
+pub mod order_pages;
 pub mod series;
 pub mod summary;
 
@@ -25,13 +29,19 @@ pub mod group_commit;
 pub mod guests;
 pub mod idempotency_keys;
 pub mod ids;
+pub mod integer_ids;
 pub mod mailboxes;
+pub mod native_guests;
 pub mod peer_changes;
 pub mod projection;
 pub mod public_url;
+pub mod purchase_jobs;
 pub mod receipts;
+pub mod single_attempts;
 pub mod single_orders;
+pub mod sold_out_memory;
 pub mod tenancy;
+mod unprojected;
 
 use crate::clock::TimeSource;
 use crate::store::Store;
@@ -56,6 +66,10 @@ pub struct Shop {
     pub accounts: accounts::AccountService,
     pub mailboxes: mailboxes::MailboxClaims,
     pub guests: guests::GuestBook,
+    pub account_numbers: integer_ids::AccountNumbers,
+    pub sold_out: sold_out_memory::SoldOutMemory,
+    pub jobs: purchase_jobs::PurchaseJobs,
+    pub guest_limits: native_guests::GuestLimits,
     /// Where buyers reach the shop, if the merchant has said so.
     pub public_url: Option<public_url::PublicUrl>,
 }

@@ -3,7 +3,7 @@
 use crate::shop::Shop;
 use crate::shop::catalogue::SaleListing;
 use crate::shop::dashboard::BuyerIdentity;
-use crate::shop::line::{OverCause, PlaceFigures, PlaceStatus, QueueStatus};
+use crate::shop::line::{OverCause, PlaceContext, PlaceStatus, QueueStatus};
 use crate::shop::orders::PricedOrder;
 use crate::shop::payments::PaidOrder;
 use crate::shop::sales::{self, LimitScope, ListedSale, PaymentMode, SoldProduct};
@@ -78,9 +78,9 @@ impl From<LimitScope> for LimitScopeDocument {
 
 #[must_use]
 pub fn buyer_document(id: BuyerId, people: &HashMap<BuyerId, BuyerIdentity>) -> BuyerDocument {
-    let person = people.get(&id).cloned();
-    let (email, username) = person.map(|person| (person.email, person.username)).unzip();
-    BuyerDocument { id, email, username }
+    let person = people.get(&id);
+    let email = person.map(|person| person.email.clone());
+    BuyerDocument { id, email, username: person.and_then(|person| person.username.clone()) }
 }
 
 impl From<&SoldProduct> for ProductSummary {
@@ -153,9 +153,9 @@ impl From<OverCause> for OverReason {
     }
 }
 
-impl From<PlaceFigures> for LineFigures {
-    fn from(figures: PlaceFigures) -> Self {
-        let PlaceFigures { availability, is_over, units_left, estimated_wait_s, paused_at } = figures;
+impl From<PlaceContext> for LineFigures {
+    fn from(figures: PlaceContext) -> Self {
+        let PlaceContext { availability, is_over, units_left, estimated_wait_s, paused_at } = figures;
         let availability = AvailabilityDocument::new(availability, is_over);
         Self { availability, units_left, estimated_wait_s, paused_at }
     }

@@ -2,7 +2,7 @@
 //! this crate. It never decides anything about a sale: the engine's ledger does, in a separate file or separate tables. The file
 //! is separate because SQLite has one writer a file, and a registration must not wait for a sale.
 //!
-//! SQL here is one text for both databases: `$1`, BIGINT and TEXT only (sqlx's `Any` cannot read a SQLite
+//! SQL here is one text for both databases (except the definitions of [`views`]): `$1`, BIGINT and TEXT only (sqlx's `Any` cannot read a SQLite
 //! BOOLEAN), `ON CONFLICT`, `RETURNING`, times as parameters. [`statements`] lists all of it for a test.
 
 pub mod accounts;
@@ -18,6 +18,7 @@ pub mod attempts;
 pub mod buyer_identities;
 pub mod counters;
 pub mod followers;
+pub mod guest_orders;
 pub mod guests;
 pub mod mailbox_claims;
 pub mod orders;
@@ -25,21 +26,30 @@ pub mod payments;
 pub mod queue;
 pub mod sandbox;
 pub mod series;
+pub mod sold_out_attempts;
 pub mod table_totals;
+pub mod token_lifetimes;
+pub mod turnstile_jobs;
 
 pub mod ledger_traces;
 
 pub mod statistics;
 
 pub mod changes;
+pub mod integer_ids;
 pub mod locks;
 pub mod secrets;
+
+pub mod moves;
+pub mod table_copy;
 
 mod bulk_insert;
 mod damage;
 mod pools;
 mod timeout;
 mod transaction;
+mod views;
+mod write_state;
 
 use damage::DamageListener;
 use pools::{ConnectionPurpose, StoreBackend};
@@ -49,6 +59,7 @@ use sqlx::{AnyConnection, AnyPool, Connection};
 use std::path::Path;
 use std::time::Duration;
 use timeout::WithTimeout;
+use write_state::WriteState;
 
 pub use transaction::StoreTransaction;
 
@@ -79,6 +90,9 @@ pub enum StoreError {
         /// What cannot be read.
         reason: &'static str,
     },
+    /// Reads work, but the last write failed.
+    #[error("the last write failed: the disk is full or read-only, or the database accepts no writes")]
+    WritesFail,
 }
 
 impl StoreError {
@@ -88,7 +102,7 @@ impl StoreError {
         match self {
             Self::Database(error) => damage::is_damage(error),
             Self::Damaged { .. } => true,
-            Self::Address | Self::Migration(_) => false,
+            Self::Address | Self::Migration(_) | Self::WritesFail => false,
         }
     }
 }
@@ -102,6 +116,7 @@ pub struct Store {
     writer: AnyPool,
     reader: AnyPool,
     damage: DamageListener,
+    writes: WriteState,
 }
 
 impl std::fmt::Debug for Store {
@@ -145,6 +160,7 @@ impl Store {
             writer,
             reader: backend.open_pool(options, ConnectionPurpose::Read).await?,
             damage: DamageListener::default(),
+            writes: WriteState::default(),
         })
     }
 
@@ -157,8 +173,8 @@ impl Store {
         let backend = StoreBackend::Sqlite;
         let options = StoreBackend::read_only_file_options(folder, is_immutable)?;
         let reader = backend.open_pool(&options, ConnectionPurpose::Read).await?;
-        let damage = DamageListener::default();
-        Ok(Self { backend, timeout: None, writer: reader.clone(), reader, damage })
+        let (damage, writes) = (DamageListener::default(), WriteState::default());
+        Ok(Self { backend, timeout: None, writer: reader.clone(), reader, damage, writes })
     }
 
     /// Sets what is called when a statement meets damage, here and by followers that are opened from this store.
@@ -171,18 +187,20 @@ impl Store {
         self.damage.refuse_writes();
     }
 
-    /// Brings the tables up to date, however long that takes.
+    /// Brings the tables and the views up to date, however long that takes.
     ///
     /// # Errors
     /// When a migration fails, or the tables were written by a newer version.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         if self.backend == StoreBackend::Sqlite {
-            return Ok(MIGRATOR.run(&self.writer).await?);
+            MIGRATOR.run(&self.writer).await?;
+        } else {
+            let options = self.writer.connect_options();
+            let mut connection = AnyConnection::connect_with(options.as_ref()).await?;
+            MIGRATOR.run(&mut connection).await?;
+            connection.close().await?;
         }
-        let options = self.writer.connect_options();
-        let mut connection = AnyConnection::connect_with(options.as_ref()).await?;
-        MIGRATOR.run(&mut connection).await?;
-        Ok(connection.close().await?)
+        views::define_views(self).await
     }
 
     /// Whether the tables are those of this version.
@@ -198,14 +216,13 @@ impl Store {
 
     /// Where to read: committed rows, never waiting for the writer.
     fn reader(&self) -> WithTimeout<&AnyPool> {
-        let damage = self.damage.clone();
-        WithTimeout { inner: &self.reader, timeout: self.timeout, damage, writes: false }
+        WithTimeout { inner: &self.reader, timeout: self.timeout, damage: self.damage.clone(), writes: None }
     }
 
     /// Where to write. With SQLite one connection, so writers wait for each other here and not on the file's lock.
     fn writer(&self) -> WithTimeout<&AnyPool> {
-        let damage = self.damage.clone();
-        WithTimeout { inner: &self.writer, timeout: self.timeout, damage, writes: true }
+        let writes = Some(self.writes.clone());
+        WithTimeout { inner: &self.writer, timeout: self.timeout, damage: self.damage.clone(), writes }
     }
 
     /// The same tables for a follower of the ledger: one separate connection for reads and writes that belongs to the caller's
@@ -219,7 +236,8 @@ impl Store {
         let writer =
             backend.open_pool(self.writer.connect_options().as_ref(), ConnectionPurpose::Follow).await?;
         let limit = backend.statement_timeout().map(|_| pools::FOLLOWER_TIMEOUT);
-        Ok(Self { backend, timeout: limit, reader: writer.clone(), writer, damage: self.damage.clone() })
+        let (damage, writes) = (self.damage.clone(), self.writes.clone());
+        Ok(Self { backend, timeout: limit, reader: writer.clone(), writer, damage, writes })
     }
 
     /// Begins a transaction on the writer. Write first in it: SQLite cannot upgrade a read that another process overtook.
@@ -227,7 +245,7 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn begin(&self) -> Result<StoreTransaction, StoreError> {
-        StoreTransaction::begin(&self.writer, self.timeout, self.damage.clone()).await
+        StoreTransaction::begin(&self.writer, self.timeout, self.damage.clone(), self.writes.clone()).await
     }
 
     /// Checks that the database answers.
@@ -239,6 +257,28 @@ impl Store {
         Ok(())
     }
 
+    /// Checks that the database answers, and that the last write to it did not fail. After a failed write it writes itself, so that a
+    /// database that accepts writes again passes the next check, although no request writes meanwhile.
+    ///
+    /// # Errors
+    /// When it does not answer, or the last write failed.
+    pub async fn check_database(&self) -> Result<(), StoreError> {
+        self.ping().await?;
+        if !self.writes.is_failing() {
+            return Ok(());
+        }
+        self.probe_write().await?;
+        Err(StoreError::WritesFail)
+    }
+
+    /// Writes a row and deletes it again, in one transaction.
+    async fn probe_write(&self) -> Result<(), StoreError> {
+        let mut writing = self.begin().await?;
+        sqlx::query(INSERT_PROBE).execute(writing.connection()).await?;
+        sqlx::query(DELETE_PROBE).execute(writing.connection()).await?;
+        writing.commit().await
+    }
+
     /// Closes all connections; what was committed is on disk already.
     pub async fn close(&self) {
         self.reader.close().await;
@@ -247,11 +287,15 @@ impl Store {
 }
 
 const PING: &str = "SELECT 1";
+const INSERT_PROBE: &str = "
+INSERT INTO secrets (name, value, created_at) VALUES ('write-probe', '', 0)
+ON CONFLICT DO NOTHING";
+const DELETE_PROBE: &str = "DELETE FROM secrets WHERE name = 'write-probe'";
 const NEWEST_MIGRATION: &str = "SELECT MAX(version) FROM _sqlx_migrations WHERE success";
 
 /// Every statement of the store. A test prepares each of them on each database.
 pub fn statements() -> impl Iterator<Item = &'static str> {
-    [PING, NEWEST_MIGRATION]
+    [PING, NEWEST_MIGRATION, INSERT_PROBE, DELETE_PROBE]
         .into_iter()
         .chain(accounts::STATEMENTS.iter().copied())
         .chain(sessions::STATEMENTS.iter().copied())
@@ -264,25 +308,35 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         .chain(sale_slugs::STATEMENTS.iter().copied())
         .chain(orders::STATEMENTS.iter().copied())
         .chain(orders::list_statements().iter().map(String::as_str))
+        .chain(orders::offset_statements())
         .chain(queue::STATEMENTS.iter().copied())
+        .chain([queue::find_joined_statement()])
         .chain(attempts::STATEMENTS.iter().copied())
         .chain(attempts::LISTS.iter().map(String::as_str))
         .chain(counters::STATEMENTS.iter().copied())
         .chain(followers::STATEMENTS.iter().copied())
         .chain(guests::STATEMENTS.iter().copied())
+        .chain(guest_orders::STATEMENTS.iter().copied())
         .chain(table_totals::STATEMENTS.iter().copied())
         .chain(ledger_traces::STATEMENTS.iter().copied())
         .chain(series::STATEMENTS.iter().copied())
         .chain(statistics::STATEMENTS.iter().copied())
         .chain(buyer_identities::STATEMENTS.iter().copied())
         .chain(changes::STATEMENTS.iter().copied())
+        .chain(integer_ids::STATEMENTS.iter().copied())
+        .chain(sold_out_attempts::STATEMENTS.iter().copied())
+        .chain(views::STATEMENTS.iter().copied())
         .chain(mailbox_claims::STATEMENTS.iter().copied())
         .chain(secrets::STATEMENTS.iter().copied())
-        .chain([buyer_identities::find_statement()])
+        .chain(buyer_identities::find_statements().iter().map(String::as_str))
+        .chain(turnstile_jobs::STATEMENTS.iter().copied())
+        .chain([turnstile_jobs::find_by_keys_statement()])
+        .chain(moves::STATEMENTS.iter().copied())
+        .chain(token_lifetimes::STATEMENTS.iter().copied())
         .chain(bulk_inserts().into_iter().flat_map(bulk_insert::BulkInsert::statements))
 }
 
-fn bulk_inserts() -> [&'static bulk_insert::BulkInsert; 6] {
+fn bulk_inserts() -> [&'static bulk_insert::BulkInsert; 8] {
     [
         &orders::UPSERT,
         &queue::UPSERT,
@@ -290,6 +344,8 @@ fn bulk_inserts() -> [&'static bulk_insert::BulkInsert; 6] {
         &series::UPSERT,
         &series::COUNT_REFUSALS,
         &guests::INSERT,
+        &sold_out_attempts::UPSERT,
+        &turnstile_jobs::INSERT,
     ]
 }
 

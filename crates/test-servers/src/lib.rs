@@ -17,6 +17,6 @@ pub mod proxy;
 pub mod delay;
 pub mod wait;
 
-mod port;
+pub mod port;
 
 pub use port::ReservedPort;

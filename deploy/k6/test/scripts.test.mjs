@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { Doorbuster } from './doorbuster.mjs';
+import { HoldsServer } from './holds.mjs';
 
 const run = promisify(execFile);
 const here = (path) => new URL(path, import.meta.url).pathname;
@@ -103,6 +104,24 @@ test('the spike of buyers with a limit is refused by that limit', async () => {
   assert.equal(played.count('answer_limit_reached'), played.requests('order') - 4);
 });
 
+test('users of the dialect holds wait for a hold and confirm, each with an address of its own', async () => {
+  const holds = await HoldsServer.start({ units: 15, holds: 3 });
+  try {
+    const settings = { SALE: 'sale-1', STAGES: '1s:4,2s:6,1s:0', POLL_S: 0.05, ...SLOW };
+    const played = await play('holds.js', settings, holds.url);
+    assert.deepEqual(holds.faults, []);
+    // The first tries of the calls that were answered 503 are failed requests; everything else is as it should be.
+    assert.match(played.text, /http_req_failed/);
+    assert.deepEqual(played.failedChecks(), []);
+    assert.equal(played.count('buyer_confirmed'), 15, played.text);
+    assert.equal(holds.orders.size, 15);
+    assert.ok(played.count('buyer_sold_out') > 0, played.text);
+    assert.ok(played.requests('position') >= 15);
+  } finally {
+    await holds.stop();
+  }
+});
+
 test('an invalid plan is refused with one sentence', async () => {
   const refused = async (script, settings, sentence) => {
     const played = await play(script, settings);
@@ -114,6 +133,8 @@ test('an invalid plan is refused with one sentence', async () => {
   await refused('flow.js', { SALE: 'nowhere' }, /there is no sale \\?"nowhere/);
   await refused('flow.js', { SALE: 'line', TOKENS: await tokens(2), BUYERS: 3 }, /TOKENS has 2/);
   await refused('spike.js', { SALE: 'line' }, /this sale has a line/);
+  await refused('holds.js', { SALE: 'line', STAGES: 'soon' }, /STAGES is a list/);
+  await refused('holds.js', {}, /say which sale/);
   const unreachable = await play('flow.js', { SALE: 'line' }, 'http://127.0.0.1:9');
   assert.match(unreachable.text, /no server answers at/);
 });

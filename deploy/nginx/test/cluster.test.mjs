@@ -2,147 +2,16 @@
 // does. Live updates of a real Doorbuster behind nginx are tested in crates/server/tests/sockets.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, request } from 'node:http';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
+import { HANG_LIMIT_MS, Instance, Nginx } from './harness.mjs';
 
-const SOURCE = new URL('../', import.meta.url).pathname;
-const HANG_LIMIT_MS = 60_000;
-const PORT_TRIES = 5;
-
-/** A server that replies with its name, and records its requests. */
-class Instance {
-  static async start(name, port = 0) {
-    const instance = new Instance();
-    Object.assign(instance, { name, requests: [], hangsUp: false, waiting: [] });
-    instance.server = createServer((incoming, reply) => {
-      instance.requests.push(incoming);
-      // Reads a request and closes without a reply, as a process that is killed does.
-      if (instance.hangsUp) incoming.socket.destroy();
-      else if (incoming.url === '/waits') instance.waiting.push(reply);
-      else reply.end(name);
-    });
-    instance.server.on('upgrade', (incoming, socket) => {
-      instance.requests.push(incoming);
-      socket.end(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nX-Instance: ${name}\r\n\r\n`);
-    });
-    instance.server.listen(port, '127.0.0.1');
-    await once(instance.server, 'listening');
-    instance.port = instance.server.address().port;
-    return instance;
-  }
-
-  /** Starts another on the port of one that was stopped; waits while another process has the port. */
-  static async restart({ name, port }) {
-    for (const deadline = Date.now() + HANG_LIMIT_MS; ;) {
-      try {
-        return await Instance.start(name, port);
-      } catch (error) {
-        if (error.code !== 'EADDRINUSE' || Date.now() > deadline) throw error;
-        await new Promise((again) => setTimeout(again, 50));
-      }
-    }
-  }
-
-  async stop() {
-    this.server.close();
-    this.server.closeAllConnections();
-    if (this.server.listening) await once(this.server, 'close');
-  }
-}
-
-/** A port that was free a moment ago: nginx is started on another one when it is taken. */
-async function findPort() {
-  const instance = await Instance.start('nobody');
-  await instance.stop();
-  return instance.port;
-}
-
-/** nginx in its own folder, with the files that users get: only addresses and paths are changed. */
-class Nginx {
-  static async before(instances, changes = []) {
-    for (let tries = 1; ; tries += 1) {
-      try {
-        return await Nginx.#start(instances, changes);
-      } catch (error) {
-        if (tries === PORT_TRIES || !/in use/i.test(error.message)) throw error;
-      }
-    }
-  }
-
-  static async #start(instances, changes) {
-    const nginx = new Nginx();
-    nginx.folder = mkdtempSync(join(tmpdir(), 'doorbuster-nginx-'));
-    nginx.port = await findPort();
-    for (const file of ['nginx.conf', 'cluster.conf', 'doorbuster-instances.conf']) cpSync(join(SOURCE, file), join(nginx.folder, file));
-    const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${name};`).join(' ');
-    nginx.change('nginx.conf', 'pid /run/nginx.pid;', 'pid nginx.pid;');
-    nginx.change('nginx.conf', 'http {', `http { ${temporary}`);
+/** nginx in front of three instances, with changes of cluster.conf. */
+function startCluster(instances, changes = []) {
+  return Nginx.start(['cluster.conf', 'doorbuster-instances.conf'], (nginx) => {
     nginx.change('cluster.conf', 'listen 80 ', `listen 127.0.0.1:${nginx.port} `);
     for (const [from, to] of changes) nginx.change('cluster.conf', from, to);
     instances.forEach(({ port }, index) => nginx.change('doorbuster-instances.conf', `127.0.0.1:808${index + 1} `, `127.0.0.1:${port} `));
-    nginx.child = spawn('nginx', ['-p', nginx.folder, '-c', 'nginx.conf', '-e', 'stderr', '-g', 'daemon off;'], {
-      env: { PATH: `${process.env.PATH}:/usr/sbin` },
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
-    let log = '';
-    nginx.child.stderr.on('data', (text) => { log += text; });
-    let failure;
-    nginx.child.on('error', (error) => { failure = error; });
-    nginx.child.on('close', (code) => { failure ??= new Error(`nginx ended with ${code}: ${log}`); });
-    const deadline = Date.now() + HANG_LIMIT_MS;
-    while (!(await nginx.send('GET', '/').catch(() => undefined))) {
-      if (failure) throw failure;
-      if (Date.now() > deadline) throw new Error(`nginx does not answer: ${log}`);
-      await new Promise((again) => setTimeout(again, 20));
-    }
-    return nginx;
-  }
-
-  change(file, from, to) {
-    const path = join(this.folder, file);
-    const text = readFileSync(path, 'utf8');
-    assert.ok(text.includes(from), `${file} has '${from}'`);
-    writeFileSync(path, text.replace(from, to));
-  }
-
-  /** One request on a connection of its own: status, headers, body, and which instance took an upgrade. */
-  send(method, path, headers = {}, body) {
-    return new Promise((done, failed) => {
-      const outgoing = request({ host: '127.0.0.1', port: this.port, agent: false, method, path, headers });
-      outgoing.on('error', failed);
-      outgoing.on('upgrade', (reply, socket) => {
-        socket.destroy();
-        done({ status: reply.statusCode, instance: reply.headers['x-instance'] });
-      });
-      outgoing.on('response', async (reply) => {
-        let text = '';
-        for await (const piece of reply.setEncoding('utf8')) text += piece;
-        done({ status: reply.statusCode, headers: reply.headers, text });
-      });
-      outgoing.end(body);
-    });
-  }
-
-  poll(client, query = '') {
-    return this.send('GET', `/socket.io/?EIO=4&transport=polling${query}`, { 'User-Agent': client });
-  }
-
-  upgrade(client, query = '') {
-    const headers = { 'User-Agent': client, Connection: 'Upgrade', Upgrade: 'websocket' };
-    return this.send('GET', `/socket.io/?EIO=4&transport=websocket${query}`, headers);
-  }
-
-  async stop() {
-    const gone = once(this.child, 'exit');
-    this.child.kill('SIGTERM');
-    await gone;
-    rmSync(this.folder, { recursive: true });
-  }
+  });
 }
 
 const clients = Array.from({ length: 30 }, (_, index) => `client ${index}`);
@@ -151,7 +20,7 @@ describe('three instances behind nginx', () => {
   let instances, nginx;
   before(async () => {
     instances = await Promise.all(['one', 'two', 'three'].map((name) => Instance.start(name)));
-    nginx = await Nginx.before(instances);
+    nginx = await startCluster(instances);
   });
   after(async () => {
     await nginx?.stop();
@@ -245,7 +114,7 @@ describe('limits of a network', () => {
   let instances, nginx;
   const start = async (...changes) => {
     instances = await Promise.all(['one', 'two', 'three'].map((name) => Instance.start(name)));
-    nginx = await Nginx.before(instances, [behindProxy, ...changes]);
+    nginx = await startCluster(instances, [behindProxy, ...changes]);
   };
   afterEach(async () => {
     await nginx?.stop();

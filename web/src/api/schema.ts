@@ -492,6 +492,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/auth/guest": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Makes a guest for one visit.
+         * @description Each call makes a new buyer, who sees nothing of others with the same address. A sale's limit per buyer counts the orders of all
+         *     guests of an address together. There is no such call unless the shop was started with `--guests on`.
+         */
+        post: operations["beginGuestVisit"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/auth/login": {
         parameters: {
             query?: never;
@@ -537,7 +558,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The account of the session. */
+        /** The account of the session. A guest has the address in place of a username. */
         get: operations["getAccount"];
         put?: never;
         post?: never;
@@ -625,7 +646,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All sales, newest first. */
+        /**
+         * All sales, newest first.
+         * @description The sales that sell at this moment are `?status=active`.
+         */
         get: operations["listFlashSales"];
         put?: never;
         post?: never;
@@ -688,6 +712,26 @@ export interface paths {
          *     durable. A refusal comes at once in both cases, and does not use up the `Idempotency-Key`.
          */
         post: operations["createOrder"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/orders/find": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Finds an order of a guest.
+         * @description For a buyer without an account whose token is gone. It is limited as signing in is, and does not tell which of the two is wrong.
+         */
+        post: operations["findGuestOrder"];
         delete?: never;
         options?: never;
         head?: never;
@@ -819,7 +863,10 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Leave the line, or give up an admission. */
+        /**
+         * Leave the line, or give up an admission.
+         * @description The sale is in the query, or in a JSON body for clients that send one.
+         */
         delete: operations["leaveQueue"];
         options?: never;
         head?: never;
@@ -909,6 +956,11 @@ export interface components {
             /** Format: uuid */
             id: string;
             role: components["schemas"]["Role"];
+            /**
+             * Format: date-time
+             * @description When its address, name, role or password last changed.
+             */
+            updatedAt: string;
             username: string;
         };
         /** @description An order in the replies for admins. */
@@ -1048,11 +1100,11 @@ export interface components {
         };
         /** @description A buyer. */
         Buyer: {
-            /** @description Null when the account was deleted. */
+            /** @description The account's address, or the text by which a guest is known. Null when the account was deleted. */
             email?: string | null;
             /** Format: uuid */
             id: string;
-            /** @description Null when the account was deleted. */
+            /** @description Null of a guest, and when the account was deleted. */
             username?: string | null;
         };
         Component: {
@@ -1214,6 +1266,16 @@ export interface components {
             /** @description JSON pointer to the field of the body, or `/name` of a query parameter. */
             pointer: string;
         };
+        /** @description Both must be right. */
+        FindOrderBody: {
+            /**
+             * Format: email
+             * @description The address that the guest gave.
+             */
+            email: string;
+            /** Format: uuid */
+            order: string;
+        };
         /** @description One follower. */
         FollowerJson: {
             /**
@@ -1250,6 +1312,26 @@ export interface components {
         FollowersJson: {
             items: components["schemas"]["FollowerJson"][];
         };
+        /** @description Where the guest can be reached. */
+        GuestBody: {
+            /**
+             * Format: email
+             * @description Case does not matter. It is not proven to be the caller's.
+             */
+            email: string;
+        };
+        /** @description A guest and its token. There is no refresh token: a guest who comes back later is a new one. */
+        GuestReply: {
+            /** @description For `Authorization: Bearer …`. */
+            accessToken: string;
+            /**
+             * Format: int64
+             * @description Seconds until the access token expires.
+             */
+            expiresIn: number;
+            /** @description The guest has the address in place of a username. */
+            user: components["schemas"]["AccountReply"];
+        };
         Health: {
             components: components["schemas"]["Component"][];
             /** @description Whether all components work. */
@@ -1265,6 +1347,14 @@ export interface components {
             counts: number[];
             method: string;
             route: string;
+        };
+        /** @description The line of a sale, in a body. */
+        LeaveBody: {
+            /**
+             * Format: uuid
+             * @description The sale. Give it here or in the query.
+             */
+            flashSaleId?: string | null;
         };
         /**
          * @description Who is one buyer for the limit of a sale.
@@ -1297,6 +1387,11 @@ export interface components {
             /** Format: uuid */
             id: string;
             role: components["schemas"]["Role"];
+            /**
+             * Format: date-time
+             * @description When its address, name, role or password last changed.
+             */
+            updatedAt: string;
             username: string;
         };
         /** @description A buyer in line. */
@@ -1358,7 +1453,7 @@ export interface components {
             endsAt: string;
             /**
              * Format: int32
-             * @description Seconds for which a unit is held for its payment. 0 sells at once.
+             * @description Seconds for which a unit is held for its payment. 0 sells at once, and is refused with `payment: required`.
              * @default 300
              */
             holdSeconds: number;
@@ -2177,7 +2272,7 @@ export interface components {
         /**
          * @description `account_unknown`: there is no such account.
          *
-         *     `not_found`: there is nothing here.
+         *     `not_found`: no resource has this address.
          */
         AccountUnknownNotFound: {
             headers: {
@@ -2283,7 +2378,7 @@ export interface components {
          *
          *     `invalid_body`: some fields of the body are not valid.
          *
-         *     `key_reused`: this Idempotency-Key was used with another content.
+         *     `key_reused`: this Idempotency-Key was used for a different request.
          */
         BadPolicyInvalidBodyKeyReused: {
             headers: {
@@ -2350,7 +2445,7 @@ export interface components {
         /**
          * @description `follower_unknown`: there is no such follower of the ledger.
          *
-         *     `not_found`: there is nothing here.
+         *     `not_found`: no resource has this address.
          *
          *     `sale_unknown`: there is no such sale.
          */
@@ -2392,7 +2487,20 @@ export interface components {
         /**
          * @description `invalid_body`: some fields of the body are not valid.
          *
-         *     `key_reused`: this Idempotency-Key was used with another content.
+         *     `invalid_query`: some parameters of the query are not valid.
+         */
+        InvalidBodyInvalidQuery: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description `invalid_body`: some fields of the body are not valid.
+         *
+         *     `key_reused`: this Idempotency-Key was used for a different request.
          */
         InvalidBodyKeyReused: {
             headers: {
@@ -2455,8 +2563,17 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description `not_found`: no resource has this address. */
+        NotFound: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
         /**
-         * @description `not_found`: there is nothing here.
+         * @description `not_found`: no resource has this address.
          *
          *     `not_in_line`: you have no place in this sale's line.
          *
@@ -2471,7 +2588,7 @@ export interface components {
             };
         };
         /**
-         * @description `not_found`: there is nothing here.
+         * @description `not_found`: no resource has this address.
          *
          *     `order_unknown`: there is no such order.
          */
@@ -2484,7 +2601,7 @@ export interface components {
             };
         };
         /**
-         * @description `not_found`: there is nothing here.
+         * @description `not_found`: no resource has this address.
          *
          *     `product_unknown`: there is no such product.
          */
@@ -2497,7 +2614,7 @@ export interface components {
             };
         };
         /**
-         * @description `not_found`: there is nothing here.
+         * @description `not_found`: no resource has this address.
          *
          *     `sale_unknown`: there is no such sale.
          */
@@ -2523,9 +2640,9 @@ export interface components {
             };
         };
         /**
-         * @description `not_recorded`: nothing can be recorded right now; it is not known whether this was, so ask again, with the same Idempotency-Key if you sent one.
+         * @description `not_recorded`: this request may or may not have been recorded; repeat it with the same Idempotency-Key.
          *
-         *     `overloaded`: too many requests at once; try again in a moment.
+         *     `overloaded`: too many requests at once; nothing was done, try again in a moment.
          *
          *     `payment_unknown`: the outcome of the payment is not known yet; do not pay in another way: look at the order's status in a moment, or repeat this request, which never charges twice.
          *
@@ -2542,9 +2659,9 @@ export interface components {
             };
         };
         /**
-         * @description `not_recorded`: nothing can be recorded right now; it is not known whether this was, so ask again, with the same Idempotency-Key if you sent one.
+         * @description `not_recorded`: this request may or may not have been recorded; repeat it with the same Idempotency-Key.
          *
-         *     `overloaded`: too many requests at once; try again in a moment.
+         *     `overloaded`: too many requests at once; nothing was done, try again in a moment.
          *
          *     `unavailable`: this cannot be done right now; try again in a moment.
          */
@@ -2611,9 +2728,11 @@ export interface components {
         /**
          * @description `order_state`: the order is in a state that does not allow this.
          *
+         *     `payment_missing`: the order was paid for, but its payment is not in the tables; look it up at the provider and pay it back there.
+         *
          *     `request_in_flight`: the first request with this key is still being worked on.
          */
-        OrderStateRequestInFlight: {
+        OrderStatePaymentMissingRequestInFlight: {
             headers: {
                 /** @description Seconds after which to try again. */
                 "Retry-After"?: number;
@@ -2623,8 +2742,17 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description `order_unknown`: there is no such order. */
+        OrderUnknown: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
         /**
-         * @description `overloaded`: too many requests at once; try again in a moment.
+         * @description `overloaded`: too many requests at once; nothing was done, try again in a moment.
          *
          *     `unavailable`: this cannot be done right now; try again in a moment.
          */
@@ -3661,7 +3789,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFoundOrderUnknown"];
             408: components["responses"]["RequestTimeout"];
-            409: components["responses"]["OrderStateRequestInFlight"];
+            409: components["responses"]["OrderStatePaymentMissingRequestInFlight"];
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["InvalidBodyKeyReused"];
@@ -3810,6 +3938,43 @@ export interface operations {
             429: components["responses"]["RateLimited"];
             500: components["responses"]["Internal"];
             503: components["responses"]["OverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
+        };
+    };
+    beginGuestVisit: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Accepted without effect: a repeated request changes nothing more. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GuestBody"];
+            };
+        };
+        responses: {
+            /** @description A new guest */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GuestReply"];
+                };
+            };
+            400: components["responses"]["BadJsonBadRequest"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
             504: components["responses"]["Timeout"];
         };
     };
@@ -4046,7 +4211,7 @@ export interface operations {
     listFlashSales: {
         parameters: {
             query?: {
-                /** @description `upcoming`, `active`, `paused`, `ended` or `closed`. All when absent. */
+                /** @description `upcoming`, `active`, `paused`, `ended` or `closed`: `?status=active` lists the active sales. All when absent. */
                 status?: string;
                 /** @description Items in a page, 1 to 200. The default is 50. */
                 limit?: number;
@@ -4124,7 +4289,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The sale's id */
+                /** @description Id or slug, also one that the sale had before */
                 id: string;
             };
             cookie?: never;
@@ -4228,6 +4393,43 @@ export interface operations {
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["InvalidBodyKeyReused"];
             425: components["responses"]["NotStarted"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
+        };
+    };
+    findGuestOrder: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Accepted without effect: a repeated request changes nothing more. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FindOrderBody"];
+            };
+        };
+        responses: {
+            /** @description The order */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrderJson"];
+                };
+            };
+            400: components["responses"]["BadJsonBadRequest"];
+            404: components["responses"]["OrderUnknown"];
+            408: components["responses"]["RequestTimeout"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["InvalidBody"];
             429: components["responses"]["RateLimited"];
             500: components["responses"]["Internal"];
             503: components["responses"]["NotRecordedOverloadedUnavailable"];
@@ -4495,8 +4697,9 @@ export interface operations {
     };
     leaveQueue: {
         parameters: {
-            query: {
-                flashSaleId: string;
+            query?: {
+                /** @description The sale. Give it here or in the body. */
+                flashSaleId?: string;
             };
             header?: {
                 /** @description Accepted without effect: a repeated request changes nothing more. */
@@ -4505,7 +4708,11 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["LeaveBody"] | null;
+            };
+        };
         responses: {
             /** @description Left */
             204: {
@@ -4514,10 +4721,13 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["BadJsonBadRequest"];
             401: components["responses"]["Unauthorized"];
             404: components["responses"]["NotInLineSaleUnknown"];
+            408: components["responses"]["RequestTimeout"];
             413: components["responses"]["BodyTooLarge"];
-            422: components["responses"]["InvalidQuery"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["InvalidBodyInvalidQuery"];
             429: components["responses"]["RateLimited"];
             500: components["responses"]["Internal"];
             503: components["responses"]["NotRecordedOverloadedUnavailable"];

@@ -2,6 +2,7 @@
 
 import { useState } from "react";
 import type { Sale } from "../lib/api";
+import { atApi } from "../lib/apiOrigin";
 
 interface Props {
   product: Pick<Sale["product"], "name" | "imageUrl">;
@@ -19,7 +20,7 @@ export function ProductImage({ product, className = "", isFirst = false }: Props
   if (product.imageUrl && !hasFailed) {
     return (
       <img
-        src={product.imageUrl}
+        src={atApi(product.imageUrl)}
         alt=""
         {...SIZE}
         loading={isFirst ? "eager" : "lazy"}

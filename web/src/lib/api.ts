@@ -3,6 +3,7 @@
 
 import createClient from "openapi-fetch";
 import type { ApiPaths } from "../api/contract";
+import { apiOrigin } from "./apiOrigin";
 import { syncClock, syncClockByHeader } from "./clock";
 import { connection, trackConnection } from "./connection";
 import { ApiError, NetworkError, SessionEndedError } from "./errors";
@@ -13,7 +14,7 @@ export type { AdminOrder, AdminSale, Order, Place, Product, Sale } from "../api/
 /** The server gives up after 10 s; a reply that takes longer is lost. */
 const TIMEOUT_MS = 15_000;
 
-export const client = createClient<ApiPaths>({ baseUrl: location.origin, fetch: sendRequest });
+export const client = createClient<ApiPaths>({ baseUrl: apiOrigin(), fetch: sendRequest });
 
 async function sendRequest(request: Request): Promise<Response> {
   const isSignIn = request.url.includes("/auth/login") || request.url.includes("/auth/register");

@@ -3,6 +3,7 @@
 // rate limit of everyone behind one address. A token is valid until the server refuses it; no clock is involved.
 
 import type { components } from "../api/schema";
+import { atApi } from "./apiOrigin";
 import { ApiError, NetworkError, SessionEndedError } from "./errors";
 import { Store, useStore } from "./store";
 
@@ -76,7 +77,7 @@ export async function signOut(): Promise<void> {
   const token = access;
   const headers = token === null ? {} : { authorization: `Bearer ${token}` };
   forgetSession();
-  if (token !== null) await fetch("/api/v1/auth/logout", { method: "POST", headers }).catch(() => {});
+  if (token !== null) await fetch(atApi("/api/v1/auth/logout"), { method: "POST", headers }).catch(() => {});
 }
 
 /** Ends the session in all tabs, after the server has ended it. */
@@ -117,7 +118,7 @@ async function exchangeRefreshToken(stale: string | null): Promise<string> {
       closeSession(true);
       throw new SessionEndedError();
     }
-    const response = await fetch("/api/v1/auth/refresh", {
+    const response = await fetch(atApi("/api/v1/auth/refresh"), {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ refreshToken: stored.refreshToken }),

@@ -28,6 +28,7 @@ pub use wire::{LibraryAnswer, LibraryReply, LibraryRequest};
 
 use super::{BatchDecider, DecideError, DecidedBatch, Request};
 use crate::batch::{Call, Epoch, StaleEpoch};
+use crate::error_text::describe_error;
 use crate::record::{EpochStore, LedgerReader, ReadError};
 use crate::valkey_connection::ValkeyAddress;
 use crate::view::SaleView;
@@ -189,7 +190,7 @@ impl ValkeyDecider {
                     Ok(CallResult::Decided(reply)) => self.apply_reply(deciding, &call, *reply),
                     Ok(CallResult::StateNeeded(why)) => {
                         if self.sales.contains_key(&call.sale) && !self.restorer.is_restoring(call.sale) {
-                            tracing::warn!(sale = %call.sale, why, "the Valkey lacks a sale's state; it is restored from the ledger");
+                            tracing::warn!(sale = %call.sale, why, "the Valkey lacks a sale's state; it is rebuilt from the ledger");
                         }
                         again.push(call);
                     }
@@ -242,7 +243,7 @@ impl ValkeyDecider {
     fn fail_call(&mut self, deciding: &mut BatchInFlight<'_>, call: &PlannedCall<'_>, error: &ValkeyError) {
         let is_new = !matches!(error, ValkeyError::Unreachable { .. } | ValkeyError::RestoreFailed { .. });
         if is_new {
-            tracing::warn!(sale = %call.sale, error = error as &dyn std::error::Error, "a call of the Valkey failed; its callers get 503; retrying in 100 ms");
+            tracing::warn!(sale = %call.sale, error = describe_error(error), "a call of the Valkey failed; its callers get 503; retrying in 100 ms; check the Valkey and the network to it");
         }
         deciding.plan.mark_unanswered(call);
         let now = deciding.now.unwrap_or_default();
@@ -359,7 +360,7 @@ impl BatchDecider for ValkeyDecider {
     }
 
     fn next_due(&self) -> Option<Timestamp> {
-        let listing = self.listing.due();
+        let listing = self.listing.next_poll_at();
         Some(self.agenda.first().map_or(listing, |(due, _)| listing.min(*due)))
     }
 

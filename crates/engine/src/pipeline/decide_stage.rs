@@ -6,6 +6,7 @@ use super::{PendingBatch, RecorderMessage, RetryRequest, StageInterrupted};
 use crate::clock::{Clock, start_stopwatch};
 use crate::damage::DamageFlag;
 use crate::decide::{BatchDecider, DecidedBatch, Request};
+use crate::error_text::describe_error;
 use crate::job::{PipelineJob, WaitingCaller};
 use crate::metrics::PipelineMetrics;
 use crate::record::LedgerReader;
@@ -88,7 +89,7 @@ impl<D: BatchDecider> DecideStage<D> {
             Ok(decided) => decided,
             Err(error) => {
                 tracing::error!(
-                    error = &error as &dyn std::error::Error,
+                    error = describe_error(&error),
                     "deciding a batch failed; its callers get 503; the state is rebuilt from the ledger"
                 );
                 callers.into_iter().for_each(WaitingCaller::refuse);
@@ -127,15 +128,12 @@ impl<D: BatchDecider> DecideStage<D> {
                     // The recording stage refuses every probe from now on.
                     Err(error) if error.is_damage() => self.damage.report_read_error(&error),
                     Err(error) if is_logged => {
-                        tracing::debug!(
-                            error = &error as &dyn std::error::Error,
-                            "the ledger cannot be folded yet"
-                        );
+                        tracing::debug!(error = describe_error(&error), "the ledger cannot be folded yet");
                     }
                     Err(error) => {
                         is_logged = true;
                         tracing::error!(
-                            error = &error as &dyn std::error::Error,
+                            error = describe_error(&error),
                             "the state cannot be rebuilt from the ledger; nothing is sold; retrying every 100 ms"
                         );
                     }

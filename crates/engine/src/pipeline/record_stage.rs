@@ -5,6 +5,7 @@ use crate::batch::StaleEpoch;
 use crate::clock::start_stopwatch;
 use crate::damage::DamageFlag;
 use crate::decide::Reply;
+use crate::error_text::describe_error;
 use crate::job::{PipelineJob, WaitingCaller};
 use crate::metrics::PipelineMetrics;
 use crate::record::{LedgerRecorder, RecordError};
@@ -51,10 +52,7 @@ impl<R: LedgerRecorder> RecordStage<R> {
                     let probed = self.recorder.probe().await;
                     if let Err(error) = &probed {
                         self.check_final_error(error);
-                        tracing::debug!(
-                            error = error as &dyn std::error::Error,
-                            "the ledger takes no records yet"
-                        );
+                        tracing::debug!(error = describe_error(error), "the ledger takes no records yet");
                     }
                     let _gone = reply.send(probed.is_ok());
                 }
@@ -107,7 +105,7 @@ impl<R: LedgerRecorder> RecordStage<R> {
                 }
                 Err(error) => {
                     tracing::error!(
-                        error = &error as &dyn std::error::Error,
+                        error = describe_error(&error),
                         callers = pending.callers.len(),
                         "recording a batch failed; its callers get 503; retrying every 100 ms"
                     );

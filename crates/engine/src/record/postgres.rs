@@ -21,6 +21,7 @@ pub use connect::{BadAddress, PostgresAddress};
 pub use epochs::PostgresEpochs;
 pub(crate) use reached::write_reached_time;
 pub use reader::PostgresReader;
+pub(super) use schema::clear_tables;
 pub use schema::create_tables;
 pub use shared::{AppendResult, EventRange, SaleHead, SharedWriter};
 pub use writer::PostgresRecorder;

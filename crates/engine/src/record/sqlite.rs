@@ -14,7 +14,7 @@ mod structure;
 mod writer;
 
 pub(crate) use reached::{ReachedTimeWriter, load_reached_time};
-pub(crate) use repair::set_torn_tails_aside;
+pub(crate) use repair::move_torn_tails;
 
 pub use log::check_log;
 pub use reader::SqliteReader;
@@ -171,7 +171,7 @@ fn is_ledger(connection: &Connection) -> Result<bool, ReadError> {
     if application == 0 && tables == 0 { Ok(false) } else { foreign("it is a database of something else") }
 }
 
-/// Copies the log back into the file as far as its readers allow, without waiting for them. Returns how many bytes of the log
+/// Checkpoints the WAL (copies it back into the file) as far as its readers allow, without waiting for them. Returns how many bytes of the log
 /// are left: 0 when all was copied, because the next write then starts the log from the beginning.
 fn checkpoint(connection: &Connection) -> Result<u64, rusqlite::Error> {
     let page_bytes: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;

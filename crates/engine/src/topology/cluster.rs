@@ -22,7 +22,7 @@ const TRIES_MAX: usize = 5;
 
 pub struct ClusterSettings {
     pub database: PostgresAddress,
-    /// The deciding server, or any node of a Redis Cluster.
+    /// The decision store, or any node of a Redis Cluster.
     pub valkey: ValkeyAddress,
     /// Whether this instance expires holds and admits buyers in sales without requests. At least one instance must, any number may.
     pub ticks: bool,
@@ -30,7 +30,7 @@ pub struct ClusterSettings {
     pub clock_offset: ClockOffset,
 }
 
-/// Starts an engine that shares its sales with other instances, and blocks meanwhile. Sales run by the deciding server's clock; `clock`
+/// Starts an engine that shares its sales with other instances, and blocks meanwhile. Sales run by the decision store's clock; `clock`
 /// gets its difference from this machine's.
 ///
 /// # Errors

@@ -82,6 +82,19 @@ pub fn is_folder_in_use(folder: &Path) -> io::Result<bool> {
     }
 }
 
+/// The lock of a data folder in which no engine runs. It goes with this value, and with the process.
+pub struct DataFolderLock {
+    _file: File,
+}
+
+/// Locks `folder` for a command that reads or writes it without an engine, making it if need be.
+///
+/// # Errors
+/// When another process uses the folder, or it cannot be made.
+pub fn lock_data_folder(folder: &Path) -> Result<DataFolderLock, StartError> {
+    Ok(DataFolderLock { _file: lock_folder(folder)? })
+}
+
 /// Locks `folder` for this process, making it if need be. The lock goes with the process, however it ends.
 pub(super) fn lock_folder(folder: &Path) -> Result<File, StartError> {
     let folder_error = |source| StartError::Folder { folder: folder.to_owned(), source };

@@ -2,8 +2,8 @@
 //! start claims the ledger, and the instance that had it before is refused from then on. A second instance that is started by mistake
 //! stops the first one, and no unit is sold twice.
 
+use super::clock_checkpointer::ClockCheckpointer;
 use super::start_moment::{StartCheck, StartMoment, accept_any_moment};
-use super::time_keeper::TimeKeeper;
 use super::{RunningEngine, StartError, build_runtime};
 use crate::clock::Clock;
 use crate::decide::{BatchDecider, memory::MemoryDecider};
@@ -52,8 +52,9 @@ pub fn start_on_postgres_checked(
     let ledger: Arc<dyn LedgerReader> = Arc::new(reader);
     let clock = clock(decider.latest_time().max(last));
     let (runtime, address) = (build_runtime(true)?, address.clone());
-    let time_keeper =
-        TimeKeeper::start(Arc::clone(&clock), move |at| runtime.block_on(write_reached_time(&address, at)))?;
+    let clock_checkpointer = ClockCheckpointer::start(Arc::clone(&clock), move |at| {
+        runtime.block_on(write_reached_time(&address, at))
+    })?;
     let started = RunningEngine::start_stages(assemble_pipeline(decider, recorder, ledger, clock, limits))?;
-    Ok(RunningEngine { time_keeper: Some(time_keeper), ..started })
+    Ok(RunningEngine { clock_checkpointer: Some(clock_checkpointer), ..started })
 }

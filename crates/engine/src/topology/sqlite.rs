@@ -1,15 +1,15 @@
 //! The engine of one machine: it decides in memory and records in SQLite, in a data folder that one process at a time has locked.
 
+use super::clock_checkpointer::ClockCheckpointer;
 use super::data_folder::lock_folder;
 use super::start_moment::{StartCheck, StartMoment, accept_any_moment};
-use super::time_keeper::TimeKeeper;
 use super::{RunningEngine, StartError};
 use crate::clock::Clock;
 use crate::decide::{BatchDecider, memory::MemoryDecider};
 use crate::pipeline::{PipelineLimits, assemble_pipeline};
 use crate::record::sqlite::{
     FILE, ReachedTimeWriter, ReadAccess, SqliteReader, SqliteRecorder, StructureCheck, check_log,
-    check_structure, create_ledger, load_reached_time, set_torn_tails_aside,
+    check_structure, create_ledger, load_reached_time, move_torn_tails,
 };
 use crate::record::{LedgerReader, LedgerRecorder, ReadError};
 use sale::Timestamp;
@@ -90,7 +90,7 @@ fn start<D: BatchDecider + Sync, R: LedgerRecorder>(
     structure.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     let mut torn_rows = 0;
     if let Err(ReadError::Damaged { .. }) = folded {
-        torn_rows = set_torn_tails_aside(folder)?;
+        torn_rows = move_torn_tails(folder)?;
         futures::executor::block_on(decider.rebuild(ledger.as_ref()))?;
     } else {
         folded?;
@@ -100,12 +100,12 @@ fn start<D: BatchDecider + Sync, R: LedgerRecorder>(
     let recorder = SqliteRecorder::open(folder)?;
     let clock = clock(last);
     let mut reached = ReachedTimeWriter::new(folder);
-    let time_keeper = TimeKeeper::start(Arc::clone(&clock), move |at| reached.write(at))?;
+    let clock_checkpointer = ClockCheckpointer::start(Arc::clone(&clock), move |at| reached.write(at))?;
 
     let (decider, recorder) = (decide(decider), record(recorder));
     let pipeline = assemble_pipeline(decider, recorder, ledger, clock, limits);
     let started = RunningEngine::start_on_disk(pipeline, lock)?;
-    Ok(RunningEngine { torn_rows, time_keeper: Some(time_keeper), ..started })
+    Ok(RunningEngine { torn_rows, clock_checkpointer: Some(clock_checkpointer), ..started })
 }
 
 /// Refuses a ledger whose file is malformed. What the time did not suffice for is read as usual, row by row.

@@ -12,14 +12,14 @@ pub type StartCheck<'a> = &'a dyn Fn(&StartMoment) -> Result<(), StartError>;
 /// A ledger at its last moment.
 #[derive(Clone, Debug)]
 pub struct StartMoment {
-    /// When the last event was decided, or how far time has got since.
+    /// When the last event was decided, or the clock checkpoint, if it is later.
     pub last: Timestamp,
     pub sales: Vec<Arc<SaleView>>,
 }
 
 /// A sale that would start or end because time jumps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TurningSale {
+pub struct SalePhaseChange {
     pub sale: SaleId,
     /// True when it would end, false when it would only start.
     pub ends: bool,
@@ -28,12 +28,13 @@ pub struct TurningSale {
 impl StartMoment {
     /// The first sale that does something else at `now` than at the last moment, ends before starts.
     #[must_use]
-    pub fn find_turning_sale(&self, now: Timestamp) -> Option<TurningSale> {
-        let turning = self.sales.iter().filter_map(|view| {
+    pub fn find_phase_change(&self, now: Timestamp) -> Option<SalePhaseChange> {
+        let changes = self.sales.iter().filter_map(|view| {
             let (before, after) = (view.phase(self.last), view.phase(now));
-            (before != after).then(|| TurningSale { sale: view.id, ends: after == sale::SalePhase::Ended })
+            (before != after)
+                .then(|| SalePhaseChange { sale: view.id, ends: after == sale::SalePhase::Ended })
         });
-        turning.min_by_key(|turning| (!turning.ends, turning.sale))
+        changes.min_by_key(|change| (!change.ends, change.sale))
     }
 }
 

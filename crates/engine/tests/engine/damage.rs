@@ -135,9 +135,9 @@ async fn a_start_that_is_refused_leaves_the_ledger_as_it_is(home: TestLedger) {
     running.engine.command(sale_id(1), Command::Configure { policy }).await.unwrap();
     let check = |moment: &engine::StartMoment| {
         assert_eq!(moment.last, START);
-        let turning = moment.find_turning_sale(START.plus_s(4_000)).unwrap();
-        assert!(turning.ends && turning.sale == sale_id(1));
-        assert_eq!(moment.find_turning_sale(START.plus_s(60)), None);
+        let change = moment.find_phase_change(START.plus_s(4_000)).unwrap();
+        assert!(change.ends && change.sale == sale_id(1));
+        assert_eq!(moment.find_phase_change(START.plus_s(60)), None);
         Err(StartError::Refused("no".to_owned()))
     };
     let limits = PipelineLimits::default();

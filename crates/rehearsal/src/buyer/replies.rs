@@ -46,6 +46,8 @@ pub(super) fn read_reply(what: BuyerAction, reply: &InstanceReply) -> ReplyBody 
         BuyerAction::Order { .. } | BuyerAction::Pay { .. } | BuyerAction::Cancel { .. } => {
             read_order(reply).unwrap_or(ReplyBody::Malformed)
         }
+        // The native API has no such calls.
+        BuyerAction::Purchase { .. } | BuyerAction::ReadPurchase { .. } => ReplyBody::Malformed,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{SimulatedBuyer, replies};
 use crate::client;
+use crate::dialects;
 use crate::metrics::RequestKind;
 use crate::observations::{BuyerAction, Code, LoggedReply, ReplyBody, RequestLog, RequestSpan, RunInstant};
 use bytes::Bytes;
@@ -50,7 +51,8 @@ impl SimulatedBuyer {
         self.context.with_account(self.member.account, |account| {
             // The same key again is the same request again.
             let same = |request: &RequestLog| match (request.action, what) {
-                (BuyerAction::Order { key, .. }, BuyerAction::Order { key: wanted, .. }) => key == wanted,
+                (BuyerAction::Order { key, .. }, BuyerAction::Order { key: wanted, .. })
+                | (BuyerAction::Purchase { key }, BuyerAction::Purchase { key: wanted }) => key == wanted,
                 _ => false,
             };
             let place = account.requests.iter().position(same).unwrap_or_else(|| {
@@ -143,7 +145,7 @@ impl SimulatedBuyer {
     ) -> SendOutcome {
         let sent = self.context.clock.now();
         self.context.metrics.record_request(sent, tries > 0);
-        let sending = self.context.client.send(self.build_request(what), turn);
+        let sending = self.context.client.send(self.build_buyer_request(what), turn);
         let loses = tries == 0 && self.member.habits.loses_replies;
         let answer = if loses && rng.random() {
             // The connection is cut before the reply is there, or just after.
@@ -186,7 +188,10 @@ impl SimulatedBuyer {
         reply: &client::InstanceReply,
         span: RequestSpan,
     ) -> SendOutcome {
-        let body = replies::read_reply(what, reply);
+        let body = match &self.context.dialect {
+            Some(sale) => dialects::read_reply(sale.dialect, what, reply),
+            None => replies::read_reply(what, reply),
+        };
         let refused = match body {
             ReplyBody::Refused(code) => Some(code),
             // No yes either: it is counted among the refusals.
@@ -199,6 +204,9 @@ impl SimulatedBuyer {
             account.requests[request.0].record_reply(received);
             if let ReplyBody::Place { ticket, position, .. } = body {
                 account.record_place(ticket, position, span);
+            }
+            if let ReplyBody::Spot { position } = body {
+                account.record_spot(position, span);
             }
         });
         let passes = refused.is_some_and(Code::is_transient) || body == ReplyBody::Malformed;
@@ -231,6 +239,21 @@ impl SimulatedBuyer {
         }
     }
 
+    fn build_buyer_request(&self, what: BuyerAction) -> Request<Full<Bytes>> {
+        const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+        let Some(sale) = &self.context.dialect else { return self.build_request(what) };
+        let call = sale.build_call(what, self.member.account);
+        let start = match call.body {
+            Some(_) => self.start_json_request(call.method, &call.path),
+            None => self.start_request(call.method, &call.path),
+        };
+        let start = match &call.idempotency_key {
+            Some(key) => with_header(start, KEY, HeaderValue::from_str(key)),
+            None => start,
+        };
+        finish_request(start, call.body.map_or_else(Bytes::new, |body| body.to_string().into()))
+    }
+
     fn build_request(&self, what: BuyerAction) -> Request<Full<Bytes>> {
         const KEY: HeaderName = HeaderName::from_static("idempotency-key");
         let key = |key: u64| HeaderValue::from_str(&format!("{key:016x}"));
@@ -260,6 +283,10 @@ impl SimulatedBuyer {
                 self.start_request(Method::DELETE, &format!("/api/v1/orders/{order}")),
                 Bytes::new(),
             ),
+            // The native API has no such calls: its buyers read their orders.
+            BuyerAction::Purchase { .. } | BuyerAction::ReadPurchase { .. } => {
+                finish_request(self.start_request(Method::GET, "/api/v1/orders"), Bytes::new())
+            }
         }
     }
 
@@ -268,7 +295,12 @@ impl SimulatedBuyer {
         // A private network: each address of the crowd is one of its own.
         let [_, a, b, c] = self.member.address.to_be_bytes();
         let start = self.context.client.target().request(method, path);
-        let start = start.header(AUTHORIZATION, self.context.authorization(self.member.account));
+        let is_guest = self.context.dialect.as_ref().is_some_and(|sale| !sale.dialect.has_accounts());
+        let start = if is_guest {
+            start
+        } else {
+            start.header(AUTHORIZATION, self.context.authorization(self.member.account))
+        };
         with_header(start, FORWARDED, HeaderValue::from_str(&format!("10.{a}.{b}.{c}")))
     }
 
@@ -295,7 +327,8 @@ fn finish_request(start: request::Builder, body: Bytes) -> Request<Full<Bytes>> 
 fn request_kind(what: BuyerAction) -> RequestKind {
     match what {
         BuyerAction::Join => RequestKind::Join,
-        BuyerAction::Order { .. } => RequestKind::Order,
+        BuyerAction::Order { .. } | BuyerAction::Purchase { .. } => RequestKind::Order,
+        BuyerAction::ReadPurchase { .. } => RequestKind::Look,
         BuyerAction::Pay { .. } => RequestKind::Pay,
         BuyerAction::Leave | BuyerAction::Cancel { .. } => RequestKind::GiveBack,
     }

@@ -1,6 +1,7 @@
 //! Promises about replies: a repeated request gets the same answer, a refusal stays a refusal, and no buyer owns an order that
 //! was not requested. Requests that overlap have no order, and are never compared as if they had.
 
+use super::claims;
 use super::ownership::order_offence;
 use super::shown_orders::{ShownOrder, ShownOrders, is_unsettled, read_shown_order};
 use super::state::{JudgeState, TrackedOrder};
@@ -30,13 +31,18 @@ pub(super) fn same_answer(
                 BuyerAction::Pay { order, .. } => {
                     check_stays_paid(state.orders.get(&order), account.buyer, request, order, &mut tally);
                 }
-                BuyerAction::Join | BuyerAction::Leave | BuyerAction::Cancel { .. } => {}
+                BuyerAction::Join
+                | BuyerAction::Leave
+                | BuyerAction::Cancel { .. }
+                | BuyerAction::Purchase { .. }
+                | BuyerAction::ReadPurchase { .. } => {}
             }
         }
     }
     for order in shown_orders.by_order() {
         check_consistent_replies(state, order, &mut tally);
     }
+    claims::check_same_answer(state, accounts, &mut tally);
     tally.to_finding(
         "same_answer",
         "The answers to the same request are the same: one key makes one order, and a confirmed result stays.",
@@ -241,12 +247,14 @@ pub(super) fn no_means_no(
     evidence: &Evidence<'_>,
 ) -> PromiseFinding {
     let mut tally = JudgeTally::default();
-    let (claims, may_have_ordered) = collect_claims(state, shown_orders, evidence);
+    let (order_claims, may_have_ordered) = collect_claims(state, shown_orders, evidence);
+    let may_have_purchased = claims::find_possible_purchasers(evidence.accounts);
+    claims::check_refusals(state, evidence.accounts, &mut tally);
     let mut confirmed: Vec<_> =
         state.orders.iter().filter_map(|(id, order)| Some((order.confirmed?, *id, *order))).collect();
     confirmed.sort_unstable_by_key(|(event, id, _)| (*event, *id));
     for (event, id, order) in confirmed {
-        let claim = claims.get(&id).copied().unwrap_or_default();
+        let claim = order_claims.get(&id).copied().unwrap_or_default();
         let no = claim.contradicting_refusal();
         tally.check(no.is_none(), || {
             let detail = format!("the buyer got \"{}\", and the order is confirmed", no.unwrap_or_default());
@@ -256,8 +264,14 @@ pub(super) fn no_means_no(
             continue;
         }
         let request = match order.until {
-            Some(_) => claim.may_have_paid || claim.was_confirmed,
-            None => claim.was_confirmed || may_have_ordered.contains(&order.buyer),
+            Some(_) => {
+                claim.may_have_paid || claim.was_confirmed || may_have_purchased.contains(&order.buyer)
+            }
+            None => {
+                claim.was_confirmed
+                    || may_have_ordered.contains(&order.buyer)
+                    || may_have_purchased.contains(&order.buyer)
+            }
         };
         tally.check(request || no.is_some(), || {
             let detail = "the order is confirmed, and no request of this buyer can have brought it about";

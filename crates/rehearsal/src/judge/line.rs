@@ -24,6 +24,7 @@ struct IssuedTicket {
 pub(super) fn first_come(state: &JudgeState, accounts: &[AccountLog]) -> PromiseFinding {
     let mut tally = JudgeTally::default();
     let mut by_heard: Vec<IssuedTicket> = accounts.iter().flat_map(issued_tickets).collect();
+    by_heard.extend(accounts.iter().filter_map(|account| unshown_ticket(state, account)));
     let mut by_sent = by_heard.clone();
     by_heard.sort_unstable_by_key(|given| given.span.received);
     by_sent.sort_unstable_by_key(|given| given.span.sent);
@@ -72,6 +73,15 @@ fn issued_tickets(account: &AccountLog) -> impl Iterator<Item = IssuedTicket> + 
     })
 }
 
+/// The number of an account to which none was shown: that of its only place in the ledger.
+fn unshown_ticket(state: &JudgeState, account: &AccountLog) -> Option<IssuedTicket> {
+    let RequestSpan { sent, received } = account.spot.joined?;
+    let ticket = state.find_only_ticket(account.buyer)?;
+    let joins = account.requests.iter().filter(|request| request.action == BuyerAction::Join);
+    let sent = joins.map(|request| request.first_sent).fold(sent, RunInstant::min);
+    Some(IssuedTicket { ticket, buyer: account.buyer, span: RequestSpan { sent, received } })
+}
+
 /// A request whose reply was lost, or showed this number, may have made it, though it was not the last one sent.
 fn earliest_request(account: &AccountLog, ticket: Ticket, sent: RunInstant) -> RunInstant {
     let joins = account.requests.iter().filter(|request| request.action == BuyerAction::Join);
@@ -111,6 +121,7 @@ pub(super) fn place_kept(state: &JudgeState, accounts: &[AccountLog]) -> Promise
                 .event(known.map(|place| place.joined))
             });
         }
+        check_spot(state, account, &mut tally);
         if account.places_shown > 0 {
             let violation = account.violation.and_then(|kind| describe_violation(state, buyer, kind));
             tally.check(violation.is_none(), || {
@@ -126,6 +137,33 @@ pub(super) fn place_kept(state: &JudgeState, accounts: &[AccountLog]) -> Promise
         "A buyer keeps a number until it is used or given up; no other buyer has it, and the position never \
          gets worse.",
     )
+}
+
+/// A place without a number: the ledger has it, and it only got better. What a buyer with several places was shown is not compared: no
+/// reply says which of them it is about.
+fn check_spot(state: &JudgeState, account: &AccountLog, tally: &mut JudgeTally) {
+    if account.spot.joined.is_none() {
+        return;
+    }
+    let (buyer, spot) = (account.buyer, account.spot);
+    let places = state.count_places(buyer);
+    tally.check(places > 0, || {
+        PromiseOffence::new("a reply showed a place, and the ledger never gave one to this buyer")
+            .buyer(buyer)
+    });
+    let Some(ticket) = state.find_only_ticket(buyer) else { return };
+    let place = state.find_place(buyer, ticket);
+    let event = place.map(|place| place.joined);
+    let worse = spot.violation.unwrap_or_default();
+    tally.check(spot.violation.is_none(), || {
+        let detail = format!("position {} became {}, though the buyer had done nothing", worse.0, worse.1);
+        PromiseOffence::new(detail).buyer(buyer).event(event)
+    });
+    // Who waits when the last unit is sold has no place any more, without an event of their own.
+    let has_reason = place.is_some_and(|place| place.ended.is_some()) || state.sold_out_since.is_some();
+    tally.check(!spot.is_lost || has_reason, || {
+        PromiseOffence::new("the place was gone, and the ledger does not say why").buyer(buyer).event(event)
+    });
 }
 
 /// A place that got worse, unless the ledger has the reason: the old one was over before the new one was given.

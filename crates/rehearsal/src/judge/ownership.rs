@@ -1,6 +1,7 @@
 //! Promises about units that a reply confirmed: not more than there are, not more than one buyer may have, and each of them
 //! recorded. How a buyer got them does not matter here.
 
+use super::claims;
 use super::shown_orders::{ShownOrder, ShownOrders};
 use super::state::{JudgeState, TrackedOrder};
 use super::tally::JudgeTally;
@@ -10,8 +11,13 @@ use sale::{BuyerId, OrderId, Ticket};
 use std::collections::{BTreeSet, HashMap};
 
 /// `units`: replies never confirm more units than there are.
-pub(super) fn units(state: &JudgeState, shown_orders: &ShownOrders) -> PromiseFinding {
+pub(super) fn units(
+    state: &JudgeState,
+    shown_orders: &ShownOrders,
+    accounts: &[AccountLog],
+) -> PromiseFinding {
     let mut tally = state.sold_within_quantity.clone();
+    claims::check_units(state, accounts, &mut tally);
     let mut sum = 0;
     for shown in shown_orders.first_confirmations() {
         let known = state.orders.get(&shown.order);
@@ -29,8 +35,13 @@ pub(super) fn units(state: &JudgeState, shown_orders: &ShownOrders) -> PromiseFi
 }
 
 /// `limit`: replies never confirm more units to one buyer than the limit.
-pub(super) fn limit(state: &JudgeState, shown_orders: &ShownOrders) -> PromiseFinding {
+pub(super) fn limit(
+    state: &JudgeState,
+    shown_orders: &ShownOrders,
+    accounts: &[AccountLog],
+) -> PromiseFinding {
     let mut tally = JudgeTally::default();
+    claims::check_limit(state, accounts, &mut tally);
     let mut owned: HashMap<BuyerId, i64> = HashMap::new();
     for shown in shown_orders.first_confirmations() {
         let known = state.orders.get(&shown.order);
@@ -68,6 +79,7 @@ pub(super) fn recorded(
             });
         }
     }
+    claims::check_recorded(state, evidence, &mut tally);
     if let Some(rows) = evidence.orders {
         let rows: HashMap<OrderId, &TableOrder> = rows.iter().map(|row| (row.order, row)).collect();
         for shown in shown_orders.first_confirmations() {

@@ -1,6 +1,7 @@
 //! Promises about ends: every request comes to one end, every hold and every turn too, what is freed is offered again, and
 //! "sold out" is the truth. Where the rehearsal was cut short, what is open is reported and not judged.
 
+use super::claims;
 use super::samples::SampleCheck;
 use super::shown_orders::{action_name, is_unsettled};
 use super::state::JudgeState;
@@ -19,7 +20,11 @@ pub(super) fn settled(state: &JudgeState, evidence: &Evidence<'_>) -> PromiseFin
     let mut tally = state.single_end.clone();
     if evidence.is_complete {
         for account in evidence.accounts {
-            check_orders_per_request(state, account, &mut tally);
+            if claims::is_of_dialect(account) {
+                claims::check_sales_per_request(state, account, &mut tally);
+            } else {
+                check_orders_per_request(state, account, &mut tally);
+            }
         }
         if let Some(looked_at) = evidence.server_time {
             check_overdue(state, looked_at.plus_ms(-TICK_WITHIN_MS), &mut tally);
@@ -135,7 +140,8 @@ pub(super) fn sold_out_true(
     evidence: &Evidence<'_>,
 ) -> PromiseFinding {
     let mut tally = JudgeTally::default();
-    for (account, span, units) in sold_out_replies(evidence.accounts) {
+    let failed_jobs = claims::find_failed_jobs(state, evidence.accounts);
+    for (account, span, units) in sold_out_replies(evidence.accounts).chain(failed_jobs) {
         let around = watch.find_bracket(span);
         let since = state.sold_out_since;
         let was_so = since.is_some_and(|since| around.is_none_or(|around| since <= around.up_to));

@@ -78,5 +78,7 @@ pub(super) fn action_name(what: BuyerAction) -> &'static str {
         BuyerAction::Order { .. } => "order",
         BuyerAction::Pay { .. } => "pay",
         BuyerAction::Cancel { .. } => "cancel",
+        BuyerAction::Purchase { .. } => "purchase",
+        BuyerAction::ReadPurchase { .. } => "read purchase",
     }
 }

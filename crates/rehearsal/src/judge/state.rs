@@ -28,7 +28,10 @@ pub(super) struct JudgeState {
     pub(super) sold: i64,
     pub(super) orders: HashMap<OrderId, TrackedOrder>,
     pub(super) order_counts: HashMap<BuyerId, u32>,
+    orders_of: HashMap<BuyerId, Vec<OrderId>>,
     places: HashMap<Ticket, TrackedPlace>,
+    /// Each buyer's first number, and how many they had.
+    tickets: HashMap<BuyerId, (Ticket, u32)>,
     /// Numbers that were given to a second buyer.
     reissued: HashSet<(Ticket, BuyerId)>,
     waiting: BTreeSet<Ticket>,
@@ -176,6 +179,31 @@ impl JudgeState {
         if place.buyer == buyer || self.reissued.contains(&(ticket, buyer)) { Some(place) } else { None }
     }
 
+    /// The number of a buyer who had exactly one place.
+    pub(super) fn find_only_ticket(&self, buyer: BuyerId) -> Option<Ticket> {
+        self.tickets.get(&buyer).filter(|(_, count)| *count == 1).map(|(ticket, _)| *ticket)
+    }
+
+    pub(super) fn count_places(&self, buyer: BuyerId) -> u32 {
+        self.tickets.get(&buyer).map_or(0, |(_, count)| *count)
+    }
+
+    pub(super) fn had_order(&self, buyer: BuyerId) -> bool {
+        self.orders_of.contains_key(&buyer)
+    }
+
+    /// Whether a unit of the buyer was given back after it was sold.
+    pub(super) fn had_refund(&self, buyer: BuyerId) -> bool {
+        let mut orders = self.orders_of.get(&buyer).into_iter().flatten();
+        orders.any(|id| self.orders.get(id).is_some_and(|order| order.refunded.is_some()))
+    }
+
+    /// The buyer's orders whose units are theirs.
+    pub(super) fn owned_orders(&self, buyer: BuyerId) -> impl Iterator<Item = (OrderId, &TrackedOrder)> {
+        let orders = self.orders_of.get(&buyer).into_iter().flatten();
+        orders.filter_map(|id| Some((*id, self.orders.get(id)?))).filter(|(_, order)| order.is_owned())
+    }
+
     /// Admissions that are open, with their ends as pauses have moved them; none while the sale is paused.
     pub(super) fn open_admissions(&self) -> impl Iterator<Item = (Ticket, BuyerId, Timestamp)> + '_ {
         let moving = self.paused_at.is_none();
@@ -192,6 +220,7 @@ impl JudgeState {
 
     fn record_join(&mut self, seq: EventSeq, buyer: BuyerId, ticket: Ticket) {
         let place = TrackedPlace { buyer, joined: seq, ended: None };
+        self.tickets.entry(buyer).or_insert((ticket, 0)).1 += 1;
         if let Some(first) = self.places.get_mut(&ticket) {
             self.reissued.insert((ticket, buyer));
             first.ended = None;
@@ -273,6 +302,7 @@ impl JudgeState {
         };
         if self.orders.insert(order, new).is_none() {
             *self.order_counts.entry(buyer).or_default() += 1;
+            self.orders_of.entry(buyer).or_default().push(order);
         }
     }
 

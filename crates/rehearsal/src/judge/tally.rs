@@ -50,8 +50,8 @@ impl PromiseOffence {
         Self { buyer: Some(buyer), ..self }
     }
 
-    pub(super) fn order(self, order: OrderId) -> Self {
-        Self { order: Some(order), ..self }
+    pub(super) fn order(self, order: impl Into<Option<OrderId>>) -> Self {
+        Self { order: order.into(), ..self }
     }
 
     pub(super) fn event(self, event: impl Into<Option<EventSeq>>) -> Self {

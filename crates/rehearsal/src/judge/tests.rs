@@ -3,6 +3,8 @@
 
 mod clean;
 
+mod claims;
+
 mod ends;
 
 mod lines;
@@ -79,6 +81,19 @@ impl AccountBuilder {
         let (order, status) = (order(id), OrderPhase::Confirmed);
         let body = ReplyBody::Order { order, units: 1, total_minor: 1_000, status };
         self.reply(BuyerAction::Pay { order, key, declines: false }, span(at.0, at.1), body)
+    }
+
+    /// A purchase by the call of a dialect, and its reply.
+    fn purchased(self, key: u64, at: (u64, u64), body: ReplyBody) -> Self {
+        self.reply(BuyerAction::Purchase { key }, span(at.0, at.1), body)
+    }
+
+    /// A poll of a place in a line that shows no numbers.
+    fn spot(mut self, (sent, received): (u64, u64), position: u32) -> Self {
+        let span = span(sent, received);
+        self.0.request_place(span.sent);
+        self.0.record_spot(position, span);
+        self.reply(BuyerAction::Join, span, ReplyBody::Spot { position })
     }
 
     fn refused(self, what: BuyerAction, at: (u64, u64), code: Code) -> Self {

@@ -111,7 +111,7 @@ async fn gather_evidence(
 fn anyone_ordered(accounts: &[AccountLog]) -> bool {
     let mut replies =
         accounts.iter().flat_map(|account| &account.requests).flat_map(|request| &request.replies);
-    replies.any(|reply| matches!(reply.body, ReplyBody::Order { .. }))
+    replies.any(|reply| matches!(reply.body, ReplyBody::Order { .. }) || reply.body.is_owned())
 }
 
 pub(super) struct RunTimes {

@@ -3,6 +3,7 @@
 -- turn; with "spread" one request after the other has another body. The same requests go to the bare endpoint and to
 -- Doorbuster, so that the generator costs the same in both.
 --   wrk … -s load.lua URL -- METHOD PATH TOKENS BODIES [THREADS ORDER [EXTRA-HEADER]]
+-- "{n}" in EXTRA-HEADER is the number of the request, which no other request has.
 -- BODIES is "-" where there is none. THREADS is what -t says, 2 by itself.
 local thread_count = 0
 
@@ -12,7 +13,7 @@ function setup(thread)
 end
 
 local tokens, bodies = {}, {}
-local head, pair, step, is_spread
+local head, tail, pair, step, is_spread, numbered
 
 local function read_lines(path, into)
   for line in io.lines(path) do into[#into + 1] = line end
@@ -23,8 +24,17 @@ function init(args)
   local extra = args[7]
   read_lines(tokens_path, tokens)
   head = method .. " " .. path .. " HTTP/1.1\r\nHost: doorbuster\r\n"
-  if extra then head = head .. extra .. "\r\n" end
-  head = head .. "Authorization: Bearer "
+  tail = "Authorization: Bearer "
+  if extra then
+    local before, after = extra:match("^(.*){n}(.*)$")
+    if before then
+      head, tail = head .. before, after .. "\r\n" .. tail
+    else
+      head = head .. extra .. "\r\n"
+    end
+  end
+  numbered = extra and extra:find("{n}", 1, true)
+  if not numbered then head = head .. tail end
   if bodies_path == "-" then
     bodies[1] = "\r\n\r\n"
   else
@@ -45,6 +55,7 @@ function request()
     token, body = pair % #tokens, math.floor(pair / #tokens) % #bodies
   end
   pair = pair + step
+  if numbered then return head .. (pair - step) .. tail .. tokens[token + 1] .. bodies[body + 1] end
   return head .. tokens[token + 1] .. bodies[body + 1]
 end
 

@@ -30,7 +30,7 @@ impl RefreshToken {
     /// # Panics
     /// Never: HMAC takes a key of any length.
     #[must_use]
-    pub fn successor_of(token: &str, secret: &[u8; 32]) -> Self {
+    pub fn derive_successor(token: &str, secret: &[u8; 32]) -> Self {
         let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes a key of any length");
         mac.update(token.as_bytes());
         Self(format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())))
@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn a_successor_needs_the_token_and_the_secret() {
         let successor =
-            |token: &str, secret: u8| RefreshToken::successor_of(token, &[secret; 32]).into_text();
+            |token: &str, secret: u8| RefreshToken::derive_successor(token, &[secret; 32]).into_text();
         let token = RefreshToken::generate().into_text();
         assert_eq!(successor(&token, 1), successor(&token, 1));
         assert_ne!(successor(&token, 1), successor(&token, 2));

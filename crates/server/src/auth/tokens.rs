@@ -20,7 +20,7 @@ use sale::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
@@ -31,7 +31,7 @@ const ISSUER: &str = "doorbuster";
 /// token may be issued while its session is being ended.
 pub const REVOCATION_MARGIN_MS: i64 = 60_000;
 
-/// Longer tokens were not issued here: issued tokens have some 400 characters.
+/// Longer tokens were not issued here: issued tokens have some 500 characters.
 const TOKEN_LEN_MAX: usize = 1024;
 
 /// Issues and checks access tokens.
@@ -43,6 +43,8 @@ pub struct AccessTokens {
     /// The first part of every token, with its dot.
     header: String,
     ttl_ms: i64,
+    /// The longest lifetime of any token that may still be valid, also of those that other settings gave.
+    longest_ttl_ms: AtomicI64,
     known: Cache<Box<str>, Session>,
     revoked: RevokedSessions,
     revocation_count: AtomicU64,
@@ -71,6 +73,19 @@ struct TokenClaims<'a> {
     /// Seconds since 1970, as RFC 7519 wants it.
     iat: i64,
     exp: i64,
+    /// The integer id of the account, for programs that know no UUIDs.
+    #[serde(rename = "userId", default, skip_serializing_if = "Option::is_none")]
+    user_id: Option<String>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    username: Option<Cow<'a, str>>,
+}
+
+/// What the token of an account says of it for other programs. Nothing here reads it.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenAccount<'a> {
+    /// The integer id; `None` for an account that has none yet.
+    pub user_id: Option<i64>,
+    pub username: &'a str,
 }
 
 impl AccessTokens {
@@ -87,6 +102,7 @@ impl AccessTokens {
             kid,
             header,
             ttl_ms: i64::from(ttl_s) * 1000,
+            longest_ttl_ms: AtomicI64::new(i64::from(ttl_s) * 1000),
             known,
             revoked: RevokedSessions::default(),
             revocation_count: AtomicU64::new(0),
@@ -99,12 +115,56 @@ impl AccessTokens {
         self.ttl_ms
     }
 
-    /// Issues a token and caches it.
+    /// The longest lifetime of any token that may still be valid, in milliseconds.
+    #[must_use]
+    pub fn longest_ttl_ms(&self) -> i64 {
+        self.longest_ttl_ms.load(Ordering::Acquire)
+    }
+
+    /// Learns of a longer lifetime that other settings gave or give: so long revocations are remembered.
+    pub fn extend_longest_ttl(&self, ms: i64) {
+        self.longest_ttl_ms.fetch_max(ms, Ordering::AcqRel);
+    }
+
+    /// Issues a token to a buyer without an account and caches it.
     #[must_use]
     pub fn issue(&self, buyer: BuyerId, role: Role, session: Uuid, now: Timestamp) -> String {
+        self.issue_claims(buyer, role, None, session, now)
+    }
+
+    /// Issues a token to an account and caches it.
+    #[must_use]
+    pub fn issue_for_account(
+        &self,
+        buyer: BuyerId,
+        role: Role,
+        account: TokenAccount<'_>,
+        session: Uuid,
+        now: Timestamp,
+    ) -> String {
+        self.issue_claims(buyer, role, Some(account), session, now)
+    }
+
+    fn issue_claims(
+        &self,
+        buyer: BuyerId,
+        role: Role,
+        account: Option<TokenAccount<'_>>,
+        session: Uuid,
+        now: Timestamp,
+    ) -> String {
         let iat = now.0.div_euclid(1000);
         let exp = iat + self.ttl_ms / 1000;
-        let claims = TokenClaims { iss: Cow::Borrowed(ISSUER), sub: buyer, role, sid: session, iat, exp };
+        let claims = TokenClaims {
+            iss: Cow::Borrowed(ISSUER),
+            sub: buyer,
+            role,
+            sid: session,
+            iat,
+            exp,
+            user_id: account.and_then(|account| account.user_id).map(|id| id.to_string()),
+            username: account.map(|account| Cow::Borrowed(account.username)),
+        };
         let mut token = self.header.clone();
         BASE64.encode_string(serde_json::to_vec(&claims).unwrap_or_default(), &mut token);
         let signature = self.key.sign(token.as_bytes());
@@ -155,7 +215,7 @@ impl AccessTokens {
 
     /// Revokes all tokens of a session, in this process and at once. To outlive a restart it must be in the `sessions` table too.
     pub fn revoke(&self, session: Uuid, revoked_at: Timestamp, now: Timestamp) {
-        self.revoked.insert(session, revoked_at.plus_ms(self.ttl_ms + REVOCATION_MARGIN_MS), now);
+        self.revoked.insert(session, revoked_at.plus_ms(self.longest_ttl_ms() + REVOCATION_MARGIN_MS), now);
         self.revocation_count.fetch_add(1, Ordering::Release);
     }
 
@@ -236,6 +296,18 @@ mod tests {
     }
 
     #[test]
+    fn a_revocation_is_remembered_as_long_as_the_longest_token_lives() {
+        let tokens = tokens(1);
+        tokens.extend_longest_ttl(86_400_000);
+        tokens.extend_longest_ttl(5_000);
+        tokens.revoke(Uuid::from_u128(2), NOW, NOW);
+        tokens.forget_expired(NOW.plus_ms(86_400_000));
+        assert!(tokens.is_revoked(Uuid::from_u128(2)), "a token of a day may still be valid");
+        tokens.forget_expired(NOW.plus_ms(86_400_000 + REVOCATION_MARGIN_MS));
+        assert!(!tokens.is_revoked(Uuid::from_u128(2)));
+    }
+
+    #[test]
     fn a_token_is_valid_until_it_expires_known_or_not() {
         let (issuer, other) = (tokens(1), tokens(1));
         let token = issue(&issuer);
@@ -244,6 +316,18 @@ mod tests {
             assert_eq!(tokens.verify(&token, NOW.plus_s(3599)), tokens.verify(&token, NOW));
             assert_eq!(tokens.verify(&token, NOW.plus_s(3600)), Err(TokenError::Expired));
         }
+    }
+
+    #[test]
+    fn the_token_of_an_account_names_it() {
+        let tokens = tokens(1);
+        let account = TokenAccount { user_id: Some(7), username: "ada" };
+        let buyer = BuyerId(Uuid::from_u128(1));
+        let token = tokens.issue_for_account(buyer, Role::Buyer, account, Uuid::from_u128(2), NOW);
+        let payload = BASE64.decode(token.split('.').nth(1).unwrap()).unwrap();
+        let claims: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+        assert_eq!((&claims["userId"], &claims["username"]), (&"7".into(), &"ada".into()));
+        assert_eq!(AccessTokens::new(tokens.key.clone(), 3600, 1).verify(&token, NOW).unwrap().buyer, buyer);
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub use revoke::RevokeAdmin;
 pub(super) use create::{generate_password, parse_registration};
 
 use super::CommandError;
-use super::database::DatabaseUrl;
+use super::database::{DatabaseUrl, refuse_unfinished_move};
 use super::runtime;
 use crate::auth::passwords::PasswordPool;
 use crate::auth::tokens::{self, AccessTokens};
@@ -79,7 +79,9 @@ fn with_accounts<T>(
 async fn open_tables(tables: &TablesArgs) -> Result<Store, CommandError> {
     if let Some(database) = &tables.database {
         database.prepare().await?;
-        return database.open_tables().await;
+        let store = database.open_tables().await?;
+        refuse_unfinished_move(&store).await?;
+        return Ok(store);
     }
     engine::create_data_folder(&tables.data).context("--data: the folder cannot be made")?;
     let store = Store::open(&tables.data).await.map_err(anyhow::Error::from)?;

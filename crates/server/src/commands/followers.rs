@@ -1,7 +1,7 @@
 //! `followers`: how far each shared follower of the ledger has come, and setting one back. It may run beside running instances:
 //! it only reads and moves offsets.
 
-use super::database::DatabaseUrl;
+use super::database::{DatabaseUrl, refuse_unfinished_move};
 use super::{CommandError, print_line, runtime};
 use crate::shop::followers::{self, FollowerStatus, RewindRefusal, RewindRequest, RewoundFollower};
 use crate::store::{self, Store};
@@ -39,13 +39,17 @@ pub struct RewindArgs {
     #[arg(value_name = "NAME")]
     name: String,
     /// The sale's id.
-    #[arg(long, env = "DOORBUSTER_SALE", value_name = "ID")]
+    #[arg(long, env = "DOORBUSTER_SALE", value_name = "ID", value_parser = parse_sale_id)]
     sale: SaleId,
     /// The event after which it continues; 0 for all events.
     #[arg(long, env = "DOORBUSTER_SEQ", value_name = "NUMBER")]
     seq: u64,
     #[command(flatten)]
     place: FollowersPlace,
+}
+
+fn parse_sale_id(text: &str) -> Result<SaleId, &'static str> {
+    text.parse().map_err(|_| "write the sale's id, a UUID, as `doorbuster followers list` shows it")
 }
 
 /// Runs the command.
@@ -98,6 +102,7 @@ impl FollowersPlace {
             let sentence = "the tables are not those of this version, run `doorbuster migrate` first";
             return Err(anyhow::anyhow!(sentence).into());
         }
+        refuse_unfinished_move(&store).await?;
         Ok((store, ledger))
     }
 }
@@ -128,14 +133,16 @@ fn render_list(statuses: &[FollowerStatus]) -> String {
 }
 
 fn describe_rewound(request: &RewindRequest, rewound: RewoundFollower) -> String {
-    let RewindRequest { name, sale, .. } = request;
-    let how = if rewound.rewrites_sale {
-        "It cannot go back to the middle of a sale, so it drops the sale's rows and writes all of them again. "
+    let RewindRequest { name, sale, seq } = request;
+    let unused = if rewound.seq == *seq {
+        String::new()
     } else {
-        ""
+        format!("--seq {seq} was not used: the {name} cannot go back to the middle of a sale. ")
     };
+    let how =
+        if rewound.rewrites_sale { "It drops the sale's rows and writes all of them again. " } else { "" };
     format!(
-        "The {name} continues after event {} of sale {sale}. {how}A running instance begins within a second, a stopped one at \
+        "{unused}The {name} continues after event {} of sale {sale}. {how}A running instance begins within a second, a stopped one at \
          its next start.",
         rewound.seq
     )

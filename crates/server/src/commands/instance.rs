@@ -212,7 +212,7 @@ impl ServerInstance {
             InstanceKind::Worker => None,
         };
         let peers = PeerChanges::start(&shop).await.map_err(anyhow::Error::from)?;
-        sales::settle_half_made(&shop).await.map_err(anyhow::Error::from)?;
+        sales::finish_unannounced(&shop).await.map_err(anyhow::Error::from)?;
         sales::relist_lost_sales(&shop).await.map_err(anyhow::Error::from)?;
         sales::fill_payment_modes(&shop).await.map_err(anyhow::Error::from)?;
         let demo = if settings.demo && kind == InstanceKind::Serve {

@@ -146,8 +146,8 @@ pub(super) fn describe_folder_loss(folder: &Path, traces: &LedgerTraces) -> Stri
     let file = folder.join(sqlite::FILE);
     let state = if file.exists() { "is empty" } else { "is missing" };
     format!(
-        "the ledger {} {state}, but {} beside it shows {traces} that only a ledger can have caused: restore {} (with its -wal, if it \
-         has one) from where it went or from a backup; for a new shop, give --data an empty folder",
+        "the ledger {} {state}, but {} beside it shows {traces} that only a ledger can have caused: restore {} (with its -wal) from a \
+         backup, or move it back; for a new shop, give --data an empty folder",
         file.display(),
         store::DATABASE_FILE,
         sqlite::FILE

@@ -10,7 +10,7 @@ const OTHER_FILES: u64 = 64;
 pub fn raise_limit(connections_max: u32) {
     let Some(files_max) = raise_to_maximum() else { return };
     if is_enough(files_max, connections_max) {
-        tracing::info!(files_max, "limit of open files");
+        tracing::info!(files_max, "raised the limit of open files");
     } else {
         tracing::warn!(
             files_max,

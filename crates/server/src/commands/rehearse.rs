@@ -19,6 +19,7 @@ use crate::auth::Role;
 use crate::auth::tokens::{self, AccessTokens};
 use anyhow::Context;
 use evidence::PostgresEvidence;
+use rehearsal::dialects::DialectError;
 use rehearsal::evidence::EvidenceStore;
 use rehearsal::live::LiveView;
 use rehearsal::merchant::{AdminLogin, MerchantClient, MerchantError};
@@ -38,6 +39,8 @@ const TOKEN_TTL_S: u32 = 86_400;
 /// fault has turned.
 const PRIVATE_FLAGS: [&str; 7] =
     ["--log", "warn,sqlx=error", "--drain-grace", "1ms", "--drain-timeout", "10s", "--accept-clock"];
+/// Limits of a private instance's dialects: twenty people act for one account of a bot, and none of them should wait for a minute.
+const DIALECT_LIMITS: [&str; 4] = ["--limit-turnstile", "20/1s", "--limit-drop", "200/1m"];
 /// Connections that a private instance takes besides those of the crowd.
 const OTHER_CONNECTIONS: usize = 100;
 
@@ -63,6 +66,7 @@ pub fn run(settings: RehearseSettings) -> Result<(), CommandError> {
             _ => drop,
         };
         let mut rehearsal = RehearsalSetup {
+            dialect: settings.dialect_plan(),
             tokens: token_source(&settings, &instance)?,
             faults: settings.fault_plan(),
             evidence_store,
@@ -144,6 +148,9 @@ fn name_flag(error: RehearsalError) -> CommandError {
         }
         RehearsalError::SignUpLimited { .. } => "--buyers",
         RehearsalError::ForeignTokenKey => "--token-key",
+        RehearsalError::Dialect(DialectError::Stopped) => return CommandError::Failed(error.into()),
+        RehearsalError::Dialect(DialectError::SignUpLimited) => "--buyers",
+        RehearsalError::Dialect(_) => "--dialect-url",
         RehearsalError::ForeignDatabase | RehearsalError::Database(_) => "--database",
         RehearsalError::Target(_) | RehearsalError::Merchant(_) | RehearsalError::LiveSale(_) => "--url",
     };
@@ -163,6 +170,11 @@ async fn open_instance(
     // All buyers of a rehearsal come from one address.
     for flag in ["--connections-max", "--connections-per-address"] {
         flags.extend([flag.to_owned(), connections_max.clone()]);
+    }
+    if let Some(dialect) = settings.dialect {
+        let name = dialect.rehearsed().name().to_owned();
+        flags.extend(["--dialects".to_owned(), name, "--dialect-admin".to_owned(), "open".to_owned()]);
+        flags.extend(DIALECT_LIMITS.map(ToOwned::to_owned));
     }
     let ours = |name: &OsString| name.to_string_lossy().starts_with("DOORBUSTER_");
     let foreign = std::env::vars_os().map(|(name, _)| name).filter(ours).collect();

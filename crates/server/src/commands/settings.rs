@@ -15,7 +15,7 @@ use crate::shop::public_url::PublicUrl;
 use clap::{Args, ValueEnum};
 use engine::valkey_connection::ValkeyAddress;
 use ipnet::IpNet;
-use parse::network;
+use parse::{lifetime, network};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -59,6 +59,10 @@ pub struct Serve {
     /// Sites whose pages may call the API: origins with commas between, or *.
     #[arg(long, env = "DOORBUSTER_CORS_ORIGINS", value_delimiter = ',', value_name = "LIST")]
     pub cors_origins: Vec<String>,
+
+    /// Whether buyers may come without an account, with an e-mail address alone.
+    #[arg(long, env = "DOORBUSTER_GUESTS", value_enum, default_value = "off")]
+    pub guests: OnOff,
 
     #[command(flatten)]
     pub dialects: DialectArguments,
@@ -129,7 +133,7 @@ pub struct Serve {
     #[arg(long, env = "DOORBUSTER_TOKEN_KEY", value_name = "FILE")]
     pub token_key: Option<PathBuf>,
     /// Time that an access token is valid: long enough that no buyer must refresh during a sale.
-    #[arg(long, env = "DOORBUSTER_TOKEN_TTL", default_value = "24h", value_parser = duration, value_name = "TIME")]
+    #[arg(long, env = "DOORBUSTER_TOKEN_TTL", default_value = "24h", value_parser = lifetime, value_name = "TIME")]
     pub token_ttl: Duration,
     /// Time that a session lives without being refreshed.
     #[arg(long, env = "DOORBUSTER_REFRESH_TTL", default_value = "30d", value_parser = duration, value_name = "TIME")]

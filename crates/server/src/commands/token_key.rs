@@ -39,6 +39,17 @@ pub(super) async fn load_token_key(
     Ok(load_shared_key(store).await?.context("the token key was inserted and is not found")?)
 }
 
+/// Copies the key of a data folder into tables that have none. False when the folder has no key.
+pub(super) async fn copy_token_key(folder: &Path, store: &Store, now: Timestamp) -> anyhow::Result<bool> {
+    let file = folder.join(TOKEN_KEY_FILE);
+    if !file.exists() {
+        return Ok(false);
+    }
+    let pem = tokens::key_to_pem(&tokens::read_key(&file)?)?;
+    secrets::insert_if_absent(store, TOKEN_KEY_SECRET, &pem, now).await?;
+    Ok(true)
+}
+
 async fn load_shared_key(store: &Store) -> Result<Option<tokens::SigningKey>, CommandError> {
     let secret = secrets::find(store, TOKEN_KEY_SECRET).await.map_err(anyhow::Error::from)?;
     let Some(text) = secret else { return Ok(None) };

@@ -10,7 +10,7 @@ mod counters_text;
 mod json;
 mod report;
 
-use super::database::{DatabaseUrl, ledger_error};
+use super::database::{DatabaseUrl, ledger_error, refuse_unfinished_move};
 use super::ledger_loss::{describe_database_loss, describe_folder_loss};
 use super::{CommandError, print_line, runtime};
 use anyhow::Context;
@@ -19,6 +19,7 @@ use engine::record::postgres::PostgresReader;
 use engine::record::sqlite::{self, SqliteReader, StructureCheck, TornTail};
 use engine::record::{LedgerPage, LedgerReader, ReadError};
 use findings::{VerifyFindings, VerifyRun};
+use sale::{EventSeq, SaleId};
 use source::FolderSource;
 use std::path::{Path, PathBuf};
 use tables::{TablesError, TablesReading};
@@ -26,6 +27,8 @@ use tokio::sync::mpsc::Receiver;
 
 /// How often a folder is read again because an instance started meanwhile.
 const TRIES_MAX: u32 = 3;
+/// Events that are read at a time of a sale that is read by itself.
+const PAGE_LEN: usize = 1024;
 
 /// What to verify.
 #[derive(Debug, clap::Args)]
@@ -59,7 +62,26 @@ pub fn run(settings: &VerifyArgs) -> Result<(), CommandError> {
     if findings.is_clean() { Ok(()) } else { Err(CommandError::CheckFailed) }
 }
 
+/// Whether every promise of a folder is kept.
+pub(super) fn is_folder_clean(folder: &Path) -> Result<bool, CommandError> {
+    Ok(verify_folder(folder)?.is_clean())
+}
+
+/// The same of a database into which a move has not ended.
+pub(super) async fn is_marked_database_clean(database: &DatabaseUrl) -> Result<bool, CommandError> {
+    Ok(verify_marked_database(database).await?.is_clean())
+}
+
 async fn verify_database(database: &DatabaseUrl) -> Result<VerifyFindings, CommandError> {
+    let store = database.open_tables_without_timeout().await?;
+    if store.is_current().await.map_err(anyhow::Error::from)? {
+        refuse_unfinished_move(&store).await?;
+    }
+    store.close().await;
+    verify_marked_database(database).await
+}
+
+async fn verify_marked_database(database: &DatabaseUrl) -> Result<VerifyFindings, CommandError> {
     // The tables first: the ledger only grows, so whatever the tables show must be in it.
     let tables = tables::read_store(database.open_tables_without_timeout().await?).await;
     let reader = match PostgresReader::open(&database.address()?).await {
@@ -74,7 +96,7 @@ async fn verify_database(database: &DatabaseUrl) -> Result<VerifyFindings, Comma
     let mut has_entries = false;
     if let Some(reader) = &reader {
         has_entries = reader.has_entries().await.unwrap_or(true);
-        read_all(reader.scan(), &mut reading).await?;
+        read_all(reader, reader.scan(), &[], &mut reading).await?;
     }
     // PostgreSQL drops a transaction that a power cut interrupted, whole: there are no torn ends.
     let mut findings = reading.finish(Vec::new());
@@ -175,25 +197,84 @@ async fn read_ledger(
 ) -> anyhow::Result<VerifyFindings> {
     let torn = reader.map(torn_ends).transpose()?.unwrap_or_default();
     if let Some(reader) = reader {
-        read_all(reader.scan_without(&torn), &mut reading).await?;
+        read_all(reader, reader.scan_without(&torn), &torn, &mut reading).await?;
     }
     Ok(reading.finish(torn))
 }
 
+/// Reads what `pages` bring. They end at the first damage; from there on each sale is read by itself, as far as it is intact.
 async fn read_all(
+    reader: &dyn LedgerReader,
     mut pages: Receiver<Result<LedgerPage, ReadError>>,
+    torn: &[TornTail],
     reading: &mut VerifyRun,
 ) -> anyhow::Result<()> {
     while let Some(page) = pages.recv().await {
         match page {
             Ok(page) => reading.read_page(&page),
-            Err(error) => reading.record_damage(as_damage(error)?),
+            Err(error) => {
+                reading.record_damage(as_damage(error)?);
+                return read_rest(reader, torn, reading).await;
+            }
         }
     }
     Ok(())
 }
 
-/// The ends that the next start would set aside; none where it would refuse to.
+/// Reads the sales that were not read to their end.
+async fn read_rest(
+    reader: &dyn LedgerReader,
+    torn: &[TornTail],
+    reading: &mut VerifyRun,
+) -> anyhow::Result<()> {
+    let sales = match reader.list_sales().await {
+        Ok(sales) => sales,
+        Err(error) => {
+            reading.record_damage(as_damage(error)?);
+            return Ok(());
+        }
+    };
+    for sale in sales {
+        if let Some(last) = reading.find_last_read(sale) {
+            let torn_from = torn.iter().find(|end| end.sale == sale).map(|end| end.from);
+            read_sale(reader, sale, last, torn_from, reading).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads the events of a sale after `last`, up to its torn end, to the damage, or to its end.
+async fn read_sale(
+    reader: &dyn LedgerReader,
+    sale: SaleId,
+    mut last: EventSeq,
+    torn_from: Option<EventSeq>,
+    reading: &mut VerifyRun,
+) -> anyhow::Result<()> {
+    let mut limit = PAGE_LEN;
+    loop {
+        match reader.read_entries(sale, last, limit).await {
+            Ok(entries) => {
+                let Some(newest) = entries.last().map(|entry| entry.seq) else { return Ok(()) };
+                last = newest;
+                reading.read_page(&LedgerPage { sale, entries });
+            }
+            // The page has intact events before the damaged one.
+            Err(ReadError::Damaged { seq, .. }) if seq > last.next() && limit > 1 => {
+                limit = usize::try_from(seq.0 - last.0 - 1).unwrap_or(PAGE_LEN);
+            }
+            // So has one of a malformed file, and which is not known.
+            Err(ReadError::Corrupt { .. }) if limit > 1 => limit = 1,
+            Err(ReadError::Damaged { seq, .. }) if Some(seq) == torn_from => return Ok(()),
+            Err(error) => {
+                reading.record_damaged_sale(sale, last, as_damage(error)?);
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// The ends that the next start would move into the table `torn`; none where it would refuse to.
 fn torn_ends(reader: &SqliteReader) -> anyhow::Result<Vec<TornTail>> {
     match reader.find_torn_tails() {
         Ok(torn) => Ok(torn),

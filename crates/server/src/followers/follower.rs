@@ -123,7 +123,7 @@ pub trait LocalFollower: Send + 'static {
     ) -> impl Future<Output = Result<EventSeq, ReadError>>;
 
     /// Whether it wants the events of a sale now.
-    fn interest(&self, _view: &SaleView) -> SaleInterest {
+    fn filter_sale(&self, _view: &SaleView) -> SaleInterest {
         SaleInterest::Read
     }
 

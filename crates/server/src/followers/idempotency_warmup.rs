@@ -50,7 +50,7 @@ impl LocalFollower for IdempotencyWarmup {
         find_event_before(&self.engine, view.id, view.seq, since, BATCH_LEN_MAX as u64).await
     }
 
-    fn interest(&self, _view: &SaleView) -> SaleInterest {
+    fn filter_sale(&self, _view: &SaleView) -> SaleInterest {
         if self.is_caught_up && !self.tenancy.is_cluster() { SaleInterest::Skip } else { SaleInterest::Read }
     }
 

@@ -41,7 +41,7 @@ impl LocalFollower for LiveUpdates {
         Ok(if is_startup && !self.has_line(view) { view.seq } else { EventSeq(0) })
     }
 
-    fn interest(&self, view: &SaleView) -> SaleInterest {
+    fn filter_sale(&self, view: &SaleView) -> SaleInterest {
         if self.subscribers.has_subscribers() {
             SaleInterest::Read
         } else if self.has_line(view) {

@@ -82,7 +82,7 @@ impl<F: LocalFollower> LocalRounds<F> {
             Some(offset) => *offset,
             None => self.follower.find_start(view, self.is_startup).await?,
         };
-        let interest = self.follower.interest(view);
+        let interest = self.follower.filter_sale(view);
         match interest {
             SaleInterest::Skip => offset = view.seq,
             SaleInterest::Defer => {}

@@ -6,9 +6,10 @@ use super::follower::{FollowerError, FollowerPace};
 use crate::telemetry::followers::FollowerMetrics;
 use engine::Engine;
 use engine::clock::start_stopwatch;
+use engine::error_text::describe_error;
 use std::io;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// A rest while the pipeline is busy is never longer, however slow the disk made the work before it.
@@ -107,6 +108,7 @@ async fn run_rounds<R: FollowerRounds>(
     let LoopDependencies { name, engine, pace, metrics, random } = dependencies;
     let mut changes = engine.views().subscribe_changes();
     let mut backoff = Backoff::new(pace.backoff, random);
+    let mut outage = FollowerOutage::default();
     // The channel of a follower that was dropped is closed: that stops it, too.
     while stopping.has_changed().is_ok() && !*stopping.borrow() {
         changes.borrow_and_update();
@@ -130,12 +132,23 @@ async fn run_rounds<R: FollowerRounds>(
             Err(failure) => {
                 let retry = backoff.next_delay();
                 log_failure(name, failure, retry, &metrics);
+                if !matches!(failure, FollowerError::Overtaken) {
+                    outage.begin(start_stopwatch());
+                }
                 rounds.handle_failure().await;
                 retry
             }
         };
         if result.is_ok() {
             backoff.reset();
+            if let Some(lasted) = outage.end(start_stopwatch()) {
+                let outage_s = lasted.as_secs();
+                tracing::info!(
+                    follower = name,
+                    outage_s,
+                    "a follower delivers again; it was behind for {outage_s} s"
+                );
+            }
         }
         if !rest.is_zero() {
             tokio::select! {
@@ -155,6 +168,21 @@ async fn run_rounds<R: FollowerRounds>(
     rounds.finish().await;
 }
 
+/// The time from the first failed round to the next one that works.
+#[derive(Debug, Default)]
+struct FollowerOutage(Option<Instant>);
+
+impl FollowerOutage {
+    fn begin(&mut self, now: Instant) {
+        self.0.get_or_insert(now);
+    }
+
+    /// How long it lasted, if there was one.
+    fn end(&mut self, now: Instant) -> Option<Duration> {
+        self.0.take().map(|began| now.saturating_duration_since(began))
+    }
+}
+
 fn log_failure(name: &'static str, failure: &FollowerError, retry: Duration, metrics: &FollowerMetrics) {
     let retry_ms = u64::try_from(retry.as_millis()).unwrap_or(u64::MAX);
     if matches!(failure, FollowerError::Overtaken) {
@@ -166,11 +194,28 @@ fn log_failure(name: &'static str, failure: &FollowerError, retry: Duration, met
         return;
     }
     metrics.failed.inc();
-    let error = failure as &dyn std::error::Error;
+    let error = describe_error(failure);
     tracing::warn!(
         follower = name,
         error,
         retry_ms,
         "a follower failed; its deliveries are retried, selling continues; fix the cause that the error names"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_lasts_from_the_first_failure_to_the_first_success_and_ends_once() {
+        let start = start_stopwatch();
+        let at = |s| start + Duration::from_secs(s);
+        let mut outage = FollowerOutage::default();
+        assert_eq!(outage.end(at(0)), None);
+        outage.begin(at(1));
+        outage.begin(at(5));
+        assert_eq!(outage.end(at(8)), Some(Duration::from_secs(7)));
+        assert_eq!(outage.end(at(9)), None);
+    }
 }

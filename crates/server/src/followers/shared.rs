@@ -301,14 +301,14 @@ impl<F: SharedFollower> SharedRounds<F> {
 }
 
 fn log_restart(name: &'static str, sale: SaleId, offset: &FollowerOffset) {
-    let seq = offset.seq.0;
+    let left_at_seq = offset.seq.0;
     if offset.event_digest == REWOUND {
-        tracing::info!(follower = name, %sale, seq, "a follower was rewound; it starts the sale again");
+        tracing::info!(follower = name, %sale, left_at_seq, "a follower was rewound; it starts the sale again");
     } else {
         tracing::warn!(
             follower = name,
             %sale,
-            seq,
+            left_at_seq,
             "the ledger has another event at a follower's offset; the follower starts the sale again; unless a backup was \
              restored, find out who changed the ledger"
         );

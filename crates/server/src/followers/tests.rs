@@ -126,9 +126,11 @@ struct ExpectedTables {
 impl ExpectedTables {
     fn write(&mut self, folded: FoldedRows) {
         for row in folded.orders {
-            let made = self.orders.get(&row.order.id).map_or(row.order.made_at, |known| known.order.made_at);
-            let order = OrderView { made_at: made, ..row.order };
-            self.orders.insert(order.id, OrderRow { order, ..row });
+            let known = self.orders.get(&row.order.id);
+            let made_at = known.map_or(row.order.made_at, |known| known.order.made_at);
+            let made_seq = known.map_or(row.made_seq, |known| known.made_seq);
+            let order = OrderView { made_at, ..row.order };
+            self.orders.insert(order.id, OrderRow { order, made_seq, ..row });
         }
         for row in folded.queue {
             self.queue.insert(row.ticket, row);

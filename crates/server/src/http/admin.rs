@@ -38,6 +38,7 @@ mod accounts;
 mod csv;
 
 use super::AppState;
+use super::failure_log::keep_request_name;
 use super::problem::{Problem, kind};
 use utoipa_axum::router::OpenApiRouter;
 
@@ -62,5 +63,7 @@ pub fn router() -> OpenApiRouter<AppState> {
 async fn run_to_completion<T: Send + 'static>(
     edit: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, Problem> {
-    tokio::spawn(edit).await.map_err(|broken| Problem::from_failure(&kind::INTERNAL, &broken))
+    tokio::spawn(keep_request_name(edit))
+        .await
+        .map_err(|broken| Problem::from_failure(&kind::INTERNAL, &broken))
 }

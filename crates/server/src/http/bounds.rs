@@ -66,7 +66,7 @@ const FIELDS: &[(&str, &str, ValueBound)] = &[
 /// Writes the bounds into the description.
 pub fn describe_bounds(openapi: &mut OpenApi) {
     for item in openapi.paths.paths.values_mut() {
-        for (_, described) in super::operations::operations_of(item) {
+        for (_, described) in super::operations::list_operations(item) {
             for parameter in described.parameters.iter_mut().flatten() {
                 let RefOr::T(parameter) = parameter else { continue };
                 let bound = PARAMETERS.iter().find(|(name, _)| *name == parameter.name);

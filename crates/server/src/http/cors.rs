@@ -30,7 +30,7 @@ const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static(
     "authorization, content-type, idempotency-key, if-none-match, prefer, x-request-id, x-requested-with",
 );
 const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static(
-    "etag, location, preference-applied, ratelimit, ratelimit-policy, retry-after, x-request-id",
+    "date, etag, location, preference-applied, ratelimit, ratelimit-policy, retry-after, x-request-id",
 );
 /// How long a browser may cache a preflight, in seconds. Chromium caches for two hours at most.
 const MAX_AGE_S: HeaderValue = HeaderValue::from_static("7200");

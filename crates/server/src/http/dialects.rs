@@ -9,14 +9,18 @@ pub mod fields;
 pub mod reply;
 pub mod routes;
 
+pub mod attempts;
 pub mod drop;
+pub mod holds;
+pub mod turnstile;
 
 use super::AppState;
 use super::caller::RequestCaller;
 use super::cors::Cors;
 use super::limits::{LimitClass, LimitKey};
 use super::problem::{Problem, kind};
-use crate::auth::{Role, Session};
+use crate::auth::Session;
+use crate::shop::accounts;
 use axum::http::StatusCode;
 use error::DialectError;
 use routes::DialectRoutes;
@@ -83,7 +87,9 @@ impl Dialect {
     pub fn routes(self) -> DialectRoutes {
         match self {
             Self::Drop => drop::routes(),
-            Self::Turnstile | Self::Attempts | Self::Holds => DialectRoutes::new(),
+            Self::Turnstile => turnstile::routes(),
+            Self::Attempts => attempts::routes(),
+            Self::Holds => holds::routes(),
         }
     }
 
@@ -92,7 +98,9 @@ impl Dialect {
     pub fn render_error(self, error: &DialectError, path: &str) -> Value {
         match self {
             Self::Drop => drop::render_error(error, path),
-            Self::Turnstile | Self::Attempts | Self::Holds => Value::Null,
+            Self::Turnstile => turnstile::render_error(error),
+            Self::Attempts => attempts::render_error(error, path),
+            Self::Holds => holds::render_error(error, path),
         }
     }
 }
@@ -140,9 +148,13 @@ impl DialectContext {
     ///
     /// # Errors
     /// 401 without the access token of an admin account.
-    pub fn require_admin(&self, caller: &RequestCaller) -> Result<(), DialectError> {
-        let is_admin = caller.session.is_some_and(|session| session.role == Role::Admin);
-        if is_admin || self.settings.admin == DialectAdmin::Open {
+    pub async fn require_admin(&self, caller: &RequestCaller) -> Result<(), DialectError> {
+        if self.settings.admin == DialectAdmin::Open {
+            return Ok(());
+        }
+        if let Some(session) = caller.session
+            && accounts::is_admin_session(&self.app.shop.accounts, session).await?
+        {
             return Ok(());
         }
         Err(DialectError::new(
@@ -170,6 +182,13 @@ impl DialectContext {
         match limits.count_request(class, key, now).await.retry_after_s {
             None => Ok(()),
             Some(seconds) => Err(Problem::new(&kind::RATE_LIMITED).retry_after_s(seconds).into()),
+        }
+    }
+
+    /// Takes back a request that [`Self::count_request`] counted.
+    pub async fn return_request(&self, class: LimitClass, key: LimitKey) {
+        if let Some(limits) = self.app.limits.as_ref() {
+            limits.return_request(class, key, (self.app.shop.now)()).await;
         }
     }
 }

@@ -101,6 +101,28 @@ fn swagger_page(file: &str, config: &Arc<Config<'static>>) -> Response {
     }
 }
 
+/// A page to try an API whose description and files lie beside it, for an API that is no part of this description: its address has no slash
+/// at its end, and `files` is the folder of [`find_page_file`].
+pub(super) fn describe_page(title: &str, files: &str) -> Response {
+    let page = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>{title}</title>\n\
+         <link rel=\"stylesheet\" href=\"{files}/swagger-ui.css\">\n\
+         <link rel=\"icon\" type=\"image/png\" href=\"{files}/favicon-32x32.png\">\n</head>\n<body>\n\
+         <div id=\"swagger-ui\"></div>\n<script src=\"{files}/swagger-ui-bundle.js\"></script>\n\
+         <script src=\"{files}/swagger-ui-standalone-preset.js\"></script>\n\
+         <script src=\"{files}/swagger-initializer.js\"></script>\n</body>\n</html>\n"
+    );
+    ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response()
+}
+
+/// A file of such a page; `None` when there is no such file.
+pub(super) fn find_page_file(file: &str, config: &Arc<Config<'static>>) -> Option<Response> {
+    match utoipa_swagger_ui::serve(file, Arc::clone(config)) {
+        Ok(None) => None,
+        Ok(Some(_)) | Err(_) => Some(swagger_page(file, config)),
+    }
+}
+
 /// The page that the `type` of a problem document links to.
 async fn problem_page(Path(code): Path<String>) -> Result<Response, Problem> {
     let kind = kind::ALL.iter().find(|kind| kind.code == code).ok_or(Problem::new(&kind::NOT_FOUND))?;

@@ -12,7 +12,8 @@ use super::caller::RequestCaller;
 use super::cors::Cors;
 use super::dialects::error::DialectError;
 use super::dialects::reply::json_response;
-use super::dialects::{DialectContext, DialectState};
+use super::dialects::{Dialect, DialectContext, DialectState};
+use super::failure_log::{RequestName, name_failures};
 use super::limits::{LimitClass, LimitDecision, LimitKey};
 use super::problem::{Problem, ProblemKind, kind};
 use super::routes::{Endpoint, RouteTable};
@@ -159,7 +160,7 @@ impl HttpEdge {
         let _in_flight = InFlightRequest::start(&self.app.metrics.in_flight);
         let endpoint = self.routes.find_endpoint(request.method(), request.uri().path());
         let id = self.ids.id_for(request.headers());
-        let origin = self.cors().allowed_origin(request.headers());
+        let origin = self.cors_at(request.uri().path()).allowed_origin(request.headers());
         // A problem document names its path. Few replies are problems, so the path is shared, not copied.
         let uri = request.uri().clone();
         let method = request.method().clone();
@@ -167,7 +168,11 @@ impl HttpEdge {
 
         let (mut response, decision) = match limit.filter(|_| !PROBES.contains(&uri.path())) {
             Some(limit) => (connection_problem(limit).into_response(), None),
-            None => self.answer_request(request, peer, endpoint, is_late).await,
+            None => {
+                let route = endpoint.metrics.shared_route();
+                let name = RequestName { id: id.clone(), method: method.clone(), route };
+                name_failures(name, self.answer_request(request, peer, endpoint, is_late)).await
+            }
         };
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
             self.problems.count(problem.kind());
@@ -187,13 +192,13 @@ impl HttpEdge {
         if let Some(decision) = decision {
             decision.write_headers(response.headers_mut());
         }
-        self.cors().write_headers(origin, response.headers_mut());
+        self.cors_at(uri.path()).write_headers(origin, response.headers_mut());
 
         let (status, seconds) = (response.status().as_u16(), timer.elapsed_s());
         endpoint.metrics.observe(status, seconds);
         // The log has the route, not the path: a path may contain an e-mail address.
         let name = || id.to_str().unwrap_or("?");
-        // A 503 is deliberate, and in an outage every reply is one: a line for each would fill the disk.
+        // A 503 is deliberate, and in an outage every reply is one: its failures are logged once a second.
         if status >= 500 && status != 503 {
             tracing::warn!(id = name(), %method, route = endpoint.metrics.route(), status, seconds, "a request got a server error; the lines before have the cause");
         } else {
@@ -243,7 +248,8 @@ impl HttpEdge {
         is_late: &(impl Fn() -> bool + Sync),
     ) -> (Response<Body>, Option<LimitDecision<'_>>) {
         let settings = &self.app.edge;
-        if let Some(reply) = self.cors().preflight(request.method(), request.headers()) {
+        let cors = self.cors_at(request.uri().path());
+        if let Some(reply) = cors.preflight(request.method(), request.headers()) {
             return (reply, None);
         }
         let now = (self.app.shop.now)();
@@ -315,8 +321,18 @@ impl HttpEdge {
         }
     }
 
-    fn cors(&self) -> &Cors {
-        self.dialect.as_ref().map_or(&self.app.edge.cors, |dialect| &dialect.settings.cors)
+    /// The sites whose pages may call this path. The sockets of a dialect that is served below its prefix are at the path of all sockets,
+    /// and its settings have the sites of the API too.
+    fn cors_at(&self, path: &str) -> &Cors {
+        let mounted = || {
+            let dialects = self.mounted.iter().filter_map(|edge| edge.dialect.as_ref());
+            dialects.into_iter().find(|dialect| dialect.dialect == Dialect::Turnstile)
+        };
+        let dialect = match &self.dialect {
+            None if path.starts_with(sockets::PREFIX) => mounted(),
+            dialect => dialect.as_ref(),
+        };
+        dialect.map_or(&self.app.edge.cors, |dialect| &dialect.settings.cors)
     }
 
     /// Renders a problem in the shape that the clients of this edge expect. Headers that the reply already had, such as `Allow`, stay.

@@ -5,6 +5,7 @@ use super::AppState;
 use super::caller::RequestCaller;
 use super::problem::{FieldError, Problem, kind};
 use crate::auth::{Role, Session};
+use crate::shop::accounts;
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
@@ -34,6 +35,24 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Json<T> {
         } else {
             Err(Problem::new(&kind::INVALID_BODY).errors(errors))
         }
+    }
+}
+
+/// A JSON body that a request may leave out: an empty one is none, whatever its declared type.
+#[derive(Debug, Clone, Copy)]
+pub struct OptionalJson<T>(pub Option<T>);
+
+impl<T: DeserializeOwned> FromRequest<AppState> for OptionalJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &AppState) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let body = read_body(body, app.edge.body_len_max).await?;
+        if body.is_empty() {
+            return Ok(Self(None));
+        }
+        let Json(body) = Json::from_request(Request::from_parts(parts, Body::from(body)), app).await?;
+        Ok(Self(Some(body)))
     }
 }
 
@@ -189,7 +208,7 @@ const DISCARDED_LEN_MAX: usize = 16 << 20;
 /// 400 when it is not JSON, 422 with a JSON pointer when a field is unknown or has the wrong type.
 pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     if is_json_array(body) {
-        return Err(Problem::new(&kind::INVALID_BODY).errors(vec![FieldError::new("", "expected an object")]));
+        return Err(Problem::new(&kind::INVALID_BODY).errors(vec![FieldError::new("", MUST_BE_OBJECT)]));
     }
     serde_json::from_slice(body).map_err(|error| json_problem::<T>(body, &error))
 }
@@ -226,11 +245,50 @@ fn field_error(pointer: String, message: String) -> FieldError {
     if let Some((name, detail)) = missing.or_else(twice) {
         return FieldError::new(format!("{pointer}/{}", truncate_message(escape_pointer(name))), detail);
     }
-    if message.contains("expected struct ") {
-        return FieldError::new(pointer, "expected an object");
-    }
-    FieldError::new(pointer, truncate_message(message))
+    FieldError::new(pointer, field_rule(&truncate_message(message)))
 }
+
+/// The rule behind a message of serde, or of the parser of a parameter, in the words of the other rules. A message that a type of ours has
+/// written is such a rule already.
+fn field_rule(message: &str) -> Cow<'static, str> {
+    if message.starts_with("unknown field ") {
+        return "is not a field here".into();
+    }
+    if message.contains("UUID") {
+        return MUST_BE_ID.into();
+    }
+    match message {
+        "number would be zero for non-zero type" => return MUST_BE_POSITIVE.into(),
+        "invalid digit found in string"
+        | "cannot parse integer from empty string"
+        | "number too large to fit in target type"
+        | "number too small to fit in target type" => return MUST_BE_WHOLE.into(),
+        "provided string was not `true` or `false`" => return MUST_BE_FLAG.into(),
+        _ => {}
+    }
+    let is_of_serde = ["invalid type: ", "invalid value: ", "unknown variant "]
+        .iter()
+        .any(|prefix| message.starts_with(prefix));
+    let expected = message.rsplit_once(", expected ").filter(|_| is_of_serde).map(|(_, expected)| expected);
+    match expected {
+        None => message.to_owned().into(),
+        Some(expected) if expected.starts_with("a nonzero ") => MUST_BE_POSITIVE.into(),
+        Some("u8" | "u16" | "u32" | "u64" | "usize" | "i8" | "i16" | "i32" | "i64" | "isize") => {
+            MUST_BE_WHOLE.into()
+        }
+        Some("a string" | "a borrowed string" | "string") => "must be a text".into(),
+        Some("a boolean") => MUST_BE_FLAG.into(),
+        Some("a map" | "an object") => MUST_BE_OBJECT.into(),
+        Some(expected) if expected.starts_with("struct ") => MUST_BE_OBJECT.into(),
+        Some(expected) => format!("must be {expected}").into(),
+    }
+}
+
+const MUST_BE_ID: &str = "must be an id (a UUID)";
+const MUST_BE_OBJECT: &str = "must be an object";
+const MUST_BE_POSITIVE: &str = "must be a whole number from 1 up";
+const MUST_BE_WHOLE: &str = "must be a whole number within its bounds";
+const MUST_BE_FLAG: &str = "must be true or false";
 
 /// A name as a segment of a JSON pointer.
 fn escape_pointer(name: &str) -> String {
@@ -350,18 +408,22 @@ impl<S: Send + Sync> FromRequestParts<S> for BuyerSession {
     }
 }
 
-/// The session of an access token with the role `admin`.
+/// The session of an access token with the role `admin`, which the tables confirm: admin calls are few, and what they do is not undone.
 #[derive(Debug, Clone, Copy)]
 pub struct AdminSession(pub Session);
 
-impl<S: Send + Sync> FromRequestParts<S> for AdminSession {
+impl FromRequestParts<AppState> for AdminSession {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Problem> {
         let session = require_session(parts)?;
-        match session.role {
-            Role::Admin => Ok(Self(session)),
-            Role::Buyer => Err(Problem::new(&kind::FORBIDDEN).detail("this is for admins")),
+        if session.role == Role::Buyer {
+            return Err(Problem::new(&kind::FORBIDDEN).detail("this is for admins"));
+        }
+        if accounts::is_admin_session(&app.shop.accounts, session).await? {
+            Ok(Self(session))
+        } else {
+            Err(Problem::new(&kind::UNAUTHORIZED))
         }
     }
 }
@@ -372,4 +434,56 @@ fn require_session(parts: &Parts) -> Result<Session, Problem> {
         .get::<RequestCaller>()
         .and_then(|caller| caller.session)
         .ok_or(Problem::new(&kind::UNAUTHORIZED))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sale::SaleId;
+    use serde::Deserialize;
+    use std::num::NonZeroU32;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only read")]
+    struct TestBody {
+        sale: SaleId,
+        quantity: Option<NonZeroU32>,
+        count: Option<u32>,
+        name: Option<String>,
+        restock: Option<bool>,
+        role: Option<TestRole>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum TestRole {
+        Admin,
+        Buyer,
+    }
+
+    #[test]
+    fn no_library_words_the_error_of_a_field() {
+        for (field, pointer, detail) in [
+            (r#""quantity":0"#, "/quantity", "must be a whole number from 1 up"),
+            (r#""quantity":-1"#, "/quantity", "must be a whole number from 1 up"),
+            (r#""quantity":1.5"#, "/quantity", "must be a whole number from 1 up"),
+            (r#""quantity":"1""#, "/quantity", "must be a whole number from 1 up"),
+            (r#""count":-1"#, "/count", "must be a whole number within its bounds"),
+            (r#""name":7"#, "/name", "must be a text"),
+            (r#""restock":"yes""#, "/restock", "must be true or false"),
+            (r#""role":"boss""#, "/role", "must be `admin` or `buyer`"),
+            (r#""quantiy":1"#, "/quantiy", "is not a field here"),
+        ] {
+            let body = format!(r#"{{"sale":"0190f3a4-0000-7000-8000-000000000000",{field}}}"#);
+            let problem = parse_json::<TestBody>(body.as_bytes()).unwrap_err();
+            let document: Value = serde_json::from_slice(&problem.body("/")).unwrap();
+            let expected = serde_json::json!([{"pointer": pointer, "detail": detail}]);
+            assert_eq!(document["errors"], expected, "{body}");
+        }
+        for body in [r#"{"sale":"demo"}"#, r#"{"sale":7}"#] {
+            let message = parse_json::<TestBody>(body.as_bytes()).unwrap_err().message();
+            assert_eq!(message, "sale must be an id (a UUID)", "{body}");
+        }
+    }
 }

@@ -129,16 +129,7 @@ impl RateLimiter {
     }
 
     pub async fn count_request(&self, class: LimitClass, key: LimitKey, now: Timestamp) -> LimitDecision<'_> {
-        let class_buckets = match class {
-            LimitClass::Auth => &self.auth,
-            LimitClass::Refresh => &self.refresh,
-            LimitClass::Guess => &self.guess,
-            LimitClass::Buy => &self.buy,
-            LimitClass::Read => &self.read,
-            LimitClass::Turnstile => &self.turnstile,
-            LimitClass::Drop => &self.drop,
-            LimitClass::DialectAddress => &self.dialect_address,
-        };
+        let class_buckets = self.class_buckets(class);
         let level = match &self.shared {
             None => class_buckets.buckets.count_request(key, now),
             Some(shared) => shared.count_request(class, &class_buckets.buckets, key, now).await,
@@ -148,6 +139,28 @@ impl RateLimiter {
             class_buckets.refused.inc();
         }
         LimitDecision { class: class_buckets, level, retry_after_s }
+    }
+
+    /// Takes back a request that was counted and allowed: what it was counted for did not come to pass.
+    pub async fn return_request(&self, class: LimitClass, key: LimitKey, now: Timestamp) {
+        let buckets = &self.class_buckets(class).buckets;
+        match &self.shared {
+            None => buckets.return_request(key, now),
+            Some(shared) => shared.return_request(class, buckets, key, now).await,
+        }
+    }
+
+    fn class_buckets(&self, class: LimitClass) -> &ClassBuckets {
+        match class {
+            LimitClass::Auth => &self.auth,
+            LimitClass::Refresh => &self.refresh,
+            LimitClass::Guess => &self.guess,
+            LimitClass::Buy => &self.buy,
+            LimitClass::Read => &self.read,
+            LimitClass::Turnstile => &self.turnstile,
+            LimitClass::Drop => &self.drop,
+            LimitClass::DialectAddress => &self.dialect_address,
+        }
     }
 }
 

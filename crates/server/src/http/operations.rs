@@ -54,6 +54,7 @@ static OPERATIONS: &[ApiOperation] = {
     &[
         operation("POST", "/api/v1/auth/register", "registerAccount", Anyone, &[&EMAIL_TAKEN, &USERNAME_TAKEN]),
         operation("POST", "/api/v1/auth/login", "signIn", Anyone, &[&BAD_CREDENTIALS]),
+        operation("POST", "/api/v1/auth/guest", "beginGuestVisit", Anyone, &[&NOT_FOUND]),
         operation("POST", "/api/v1/auth/refresh", "refreshSession", Anyone, &[&BAD_REFRESH_TOKEN]),
         operation("POST", "/api/v1/auth/logout", "signOut", Buyer, &[]),
         operation("POST", "/api/v1/auth/sign-out-everywhere", "signOutEverywhere", Buyer, &[&ACCOUNT_UNKNOWN]),
@@ -80,6 +81,7 @@ static OPERATIONS: &[ApiOperation] = {
             &KEY_REUSED, &REQUEST_IN_FLIGHT, &BAD_IDEMPOTENCY_KEY,
         ]),
         operation("GET", "/api/v1/orders", "listOrders", Buyer, &[]),
+        operation("POST", "/api/v1/orders/find", "findGuestOrder", Anyone, &[&ORDER_UNKNOWN]),
         operation("GET", "/api/v1/orders/{id}", "getOrder", Buyer, &[&ORDER_UNKNOWN]),
         operation("DELETE", "/api/v1/orders/{id}", "cancelOrder", Buyer, &[&ORDER_UNKNOWN, &ORDER_STATE, &ORDER_PAYING, &ORDER_EXPIRED]),
         operation("POST", "/api/v1/orders/{id}/pay", "payOrder", Buyer, &[
@@ -119,6 +121,7 @@ static OPERATIONS: &[ApiOperation] = {
         operation("GET", "/api/v1/admin/orders", "listAllOrders", Admin, &[]),
         operation("GET", "/api/v1/admin/orders.csv", "exportOrders", Admin, &[]),
         operation("POST", "/api/v1/admin/orders/{id}/refund", "refundOrder", Admin, &[
+            &PAYMENT_MISSING,
             &ORDER_UNKNOWN, &ORDER_STATE, &PAYMENT_UNKNOWN, &KEY_REUSED, &REQUEST_IN_FLIGHT, &BAD_IDEMPOTENCY_KEY,
         ]),
 
@@ -187,7 +190,7 @@ pub fn describe_operations(openapi: &mut OpenApi) {
     openapi.servers = Some(vec![server.build()]);
     let mut replies = BTreeMap::new();
     for (path, item) in &mut openapi.paths.paths {
-        for (method, described) in operations_of(item) {
+        for (method, described) in list_operations(item) {
             let Some(known) = find_operation(method, path) else { continue };
             described.operation_id = Some(known.id.to_owned());
             described.security = Some(match known.caller {
@@ -211,7 +214,7 @@ pub fn describe_operations(openapi: &mut OpenApi) {
 }
 
 /// The described methods of a path.
-pub fn operations_of(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
+pub fn list_operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
     let methods = [
         ("GET", &mut item.get),
         ("POST", &mut item.post),
@@ -288,7 +291,7 @@ mod tests {
         let mut openapi = crate::http::openapi();
         let mut described = BTreeSet::new();
         for (path, item) in &mut openapi.paths.paths {
-            for (method, _) in operations_of(item) {
+            for (method, _) in list_operations(item) {
                 described.insert((method, path.clone()));
             }
         }

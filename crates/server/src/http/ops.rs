@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use engine::error_text::describe_error;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -79,9 +80,13 @@ pub fn check_readiness(app: &AppContext) -> Result<(), &'static str> {
     (status = 503, description = "A component does not work", body = HealthReport),
 ))]
 async fn health(State(app): State<AppState>) -> Response {
-    let database = app.shop.store.ping().await;
+    let database = app.shop.store.check_database().await;
     if let Err(error) = &database {
-        tracing::warn!(%error, "the shop's database does not answer; /health answers 503; see to the database");
+        let error = describe_error(error);
+        tracing::warn!(
+            error,
+            "the shop's database cannot be read or written; /health answers 503; check its disk and the database"
+        );
     }
     let components = vec![
         ComponentHealth { name: "ready", ok: app.ready.get() },

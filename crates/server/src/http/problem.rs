@@ -3,10 +3,12 @@
 
 pub mod kind;
 
+use super::failure_log::log_failure;
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use bytes::Bytes;
+use engine::error_text::describe_error;
 use serde::Serialize;
 use serde_json::value::Value;
 use std::borrow::Cow;
@@ -103,14 +105,7 @@ impl Problem {
 
     /// A failure of the server. Its cause goes to the log, not to the caller.
     pub fn from_failure(kind: &'static ProblemKind, cause: &(dyn std::error::Error + 'static)) -> Self {
-        let mut text = cause.to_string();
-        let mut next = cause.source();
-        while let Some(source) = next {
-            text.push_str(": ");
-            text.push_str(&source.to_string());
-            next = source.source();
-        }
-        tracing::error!(code = kind.code, cause = %text, "a request failed; its caller gets this code");
+        log_failure(kind.code, &describe_error(cause));
         Self::new(kind)
     }
 
@@ -294,6 +289,17 @@ impl From<crate::shop::group_commit::RowNotWritten> for Problem {
     }
 }
 
+impl From<crate::shop::single_attempts::AttemptError> for Problem {
+    fn from(error: crate::shop::single_attempts::AttemptError) -> Self {
+        use crate::shop::single_attempts::AttemptError;
+        match error {
+            AttemptError::Engine(error) => error.into(),
+            AttemptError::Store(error) => error.into(),
+            AttemptError::Memory(error) => error.into(),
+        }
+    }
+}
+
 impl From<sale::Refusal> for Problem {
     fn from(refusal: sale::Refusal) -> Self {
         use sale::Refusal;
@@ -463,6 +469,16 @@ impl From<crate::shop::orders::OrderListError> for Problem {
     }
 }
 
+impl From<crate::shop::checkout::CheckoutError> for Problem {
+    fn from(error: crate::shop::checkout::CheckoutError) -> Self {
+        use crate::shop::checkout::CheckoutError;
+        match error {
+            CheckoutError::Engine(error) => error.into(),
+            CheckoutError::Payment(error) => error.into(),
+        }
+    }
+}
+
 impl From<crate::shop::payments::PaymentError> for Problem {
     fn from(error: crate::shop::payments::PaymentError) -> Self {
         use crate::shop::payments::PaymentError;
@@ -495,7 +511,10 @@ impl From<crate::shop::payments::PaymentRefusal> for Problem {
             PaymentRefusal::OrderState(status) => Self::new(&kind::ORDER_STATE)
                 .member("orderStatus", status.as_str())
                 .detail(format!("the order is {}: this cannot be done with it", status.as_str())),
-            PaymentRefusal::Declined { reason } => Self::new(&kind::PAYMENT_DECLINED).detail(reason),
+            PaymentRefusal::Declined { reason } => {
+                Self::new(&kind::PAYMENT_DECLINED).detail(reason).member("orderStatus", "pending")
+            }
+            PaymentRefusal::PaymentMissing => Self::new(&kind::PAYMENT_MISSING),
             PaymentRefusal::MissingMethod => {
                 let error = FieldError::new("/method", "is required: the order costs something");
                 Self::new(&kind::INVALID_BODY).errors(vec![error])

@@ -157,7 +157,7 @@ fn limit_class(method: &str, path: &str) -> Option<LimitClass> {
             Some(LimitClass::Buy)
         }
         _ if path.ends_with("/auth/refresh") => Some(LimitClass::Refresh),
-        _ if path.contains("/auth/") => Some(LimitClass::Auth),
+        _ if path.contains("/auth/") || path.ends_with("/orders/find") => Some(LimitClass::Auth),
         // Admins are trusted, and work in bulk.
         _ if path.contains("/admin/") => Some(LimitClass::Read),
         _ => Some(LimitClass::Buy),

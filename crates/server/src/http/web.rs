@@ -36,10 +36,11 @@ enum PageKind {
 }
 
 /// The addresses that the browser's router knows (`web/src/App.tsx` and `web/src/admin/AdminApp.tsx`; a test compares).
-const PAGES: [(&str, PageKind); 21] = [
+const PAGES: [(&str, PageKind); 22] = [
     ("/", PageKind::Plain),
     ("/s/{slug}", PageKind::Sale),
     ("/orders", PageKind::Plain),
+    ("/orders/find", PageKind::Plain),
     ("/orders/{id}", PageKind::WithId),
     ("/sign-in", PageKind::Plain),
     ("/register", PageKind::Plain),
@@ -131,7 +132,7 @@ static FILES: &[WebFile] = include!(concat!(env!("OUT_DIR"), "/web_files.rs"));
 /// The HTML page; `None` in a build without pages.
 static INDEX: LazyLock<Option<PageContent>> = LazyLock::new(|| {
     let file = FILES.iter().find(|file| file.path == "index.html")?;
-    let etag = etag_of(file.plain);
+    let etag = compute_etag(file.plain);
     let [plain, br, gzip] = [Some(file.plain), file.br, file.gzip].map(|bytes| bytes.map(Bytes::from_static));
     Some(PageContent { etag, plain: plain?, br, gzip })
 });
@@ -146,7 +147,7 @@ struct PageContent {
 }
 
 /// A weak tag, which is one for all forms of a content.
-fn etag_of(content: &[u8]) -> HeaderValue {
+fn compute_etag(content: &[u8]) -> HeaderValue {
     let digest = Sha256::digest(content);
     let tag = format!("W/\"{}\"", URL_SAFE_NO_PAD.encode(&digest[..12]));
     HeaderValue::try_from(tag).unwrap_or(HeaderValue::from_static("W/\"\""))

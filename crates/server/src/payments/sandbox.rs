@@ -5,6 +5,7 @@ use super::{
     AuthorisationResult, ChargeRequest, IntentId, NoProviderReply, PaymentProvider, PaymentStatus,
     ProviderReply,
 };
+use engine::error_text::describe_error;
 use futures::future::BoxFuture;
 use sale::Money;
 use std::borrow::Cow;
@@ -183,7 +184,7 @@ fn declined(reason: &'static str) -> AuthorisationResult {
 
 fn log_no_reply(closed: ChargeStoreError) -> NoProviderReply {
     tracing::error!(
-        error = &closed as &dyn std::error::Error,
+        error = describe_error(&closed),
         "the sandbox provider cannot reach its table; the caller gets no reply"
     );
     NoProviderReply

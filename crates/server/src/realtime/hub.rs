@@ -20,7 +20,8 @@ use crate::telemetry::sockets::SocketMetrics;
 use engine::SaleView;
 use events::{extract_order_change, extract_place_change};
 use sale::{BuyerId, EventSeq, LedgerEntry, OrderId, OrderStatus, SaleId, Ticket, Timestamp};
-use socket_state::{SendResult, SocketState, is_buffer_full};
+pub(super) use socket_state::is_buffer_full;
+use socket_state::{SendResult, SocketState};
 use socketioxide::extract::SocketRef;
 use socketioxide::socket::Sid;
 use socketioxide::{BroadcastError, SocketError, SocketIo};
@@ -248,7 +249,7 @@ impl SocketHub {
         let mut due = Vec::new();
         for (sale, watched_sale) in &mut self.sales {
             let Some(view) = self.shop.engine.views().get(*sale) else { continue };
-            let sent = match line::over_cause(&self.shop, &view, now) {
+            let sent = match line::find_over_cause(&self.shop, &view, now) {
                 Some(cause) => watched_sale.close_line(&view, cause.into(), now),
                 None => watched_sale.take_due_positions(&view, now),
             };
@@ -309,7 +310,7 @@ impl SocketHub {
         last_sent: LastSent,
         now: Timestamp,
     ) {
-        for socket in self.sockets_of(buyer) {
+        for socket in self.list_sockets(buyer) {
             self.send_position(socket, view, last_sent, now);
         }
     }
@@ -375,7 +376,7 @@ impl SocketHub {
         }
     }
 
-    fn sockets_of(&self, buyer: BuyerId) -> Vec<Sid> {
+    fn list_sockets(&self, buyer: BuyerId) -> Vec<Sid> {
         self.buyers.get(&buyer).map_or_else(Vec::new, |buyer_sockets| buyer_sockets.sockets.clone())
     }
 
@@ -467,7 +468,7 @@ impl SocketHub {
             && mark_order_sent(&mut buyer_sockets.orders, order, entry.seq)
         {
             let update = OrderUpdate::new(view.id, order, status, entry.seq);
-            for socket in self.sockets_of(buyer) {
+            for socket in self.list_sockets(buyer) {
                 self.send_order(socket, update.clone(), now);
             }
         }
@@ -479,7 +480,7 @@ fn sale_room(sale: SaleId) -> String {
 }
 
 /// Sockets whose buffer was full. Sockets that are closing do not count.
-fn count_dropped(result: &Result<(), BroadcastError>) -> usize {
+pub(super) fn count_dropped(result: &Result<(), BroadcastError>) -> usize {
     match result {
         Err(BroadcastError::Socket(errors)) => {
             errors.iter().filter(|error| matches!(error, SocketError::InternalChannelFull)).count()
@@ -489,7 +490,7 @@ fn count_dropped(result: &Result<(), BroadcastError>) -> usize {
 }
 
 fn position_update(view: &SaleView, last_sent: LastSent, now: Timestamp) -> PositionUpdate {
-    let mut figures: LineFigures = line::place_figures(view, None, now).into();
+    let mut figures: LineFigures = line::read_place_context(view, None, now).into();
     figures.estimated_wait_s = estimate_wait_s(view, &last_sent, now);
     PositionUpdate::new(view.id, last_sent.ticket, last_sent.status, &figures, last_sent.version)
 }

@@ -92,6 +92,12 @@ impl SocketPeer {
         Ok(())
     }
 
+    /// Acquires a permit without a buyer, unless the connection has one.
+    pub fn require_permit(&self, limiter: &ConnectionLimiter) -> Result<(), CapacityReached> {
+        let has_permit = self.permit.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        if has_permit { Ok(()) } else { self.acquire_permit(limiter, None) }
+    }
+
     #[must_use]
     pub fn address(&self) -> IpAddr {
         self.address

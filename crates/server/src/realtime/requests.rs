@@ -236,12 +236,20 @@ async fn parse_request(
     if has_ended {
         return Err("unauthorized".into());
     }
-    let sale = data.as_ref().and_then(|data| data.get("flashSaleId")).and_then(Value::as_str);
-    let sale = SaleId(sale.ok_or("bad_request")?.parse().map_err(|_| "bad_request")?);
+    let sale = parse_sale(data.as_ref()).ok_or("bad_request")?;
     if !sales::exists(&context.shop, sale).await {
         return Err("sale_unknown".into());
     }
     Ok(SocketRequest { socket: socket.id, sale, buyer: session.buyer() })
+}
+
+/// The sale of a request: `{flashSaleId}`, or its id alone.
+fn parse_sale(data: Option<&Value>) -> Option<SaleId> {
+    let text = match data? {
+        Value::String(id) => Some(id.as_str()),
+        data => data.get("flashSaleId").and_then(Value::as_str),
+    };
+    text?.parse().ok().map(SaleId)
 }
 
 fn problem_summary(context: &SocketContext, code: ProblemCode) -> ProblemSummary {

@@ -1,4 +1,4 @@
-//! The session of a socket, and its request budget. It never sends anything, and it keeps no token.
+//! The session of a socket, and request budgets. It never sends anything, and it keeps no token.
 
 use crate::auth::Session;
 use crate::auth::tokens::AccessTokens;
@@ -16,11 +16,19 @@ pub struct SocketSession {
     /// Before any snapshot of the buyer is loaded.
     pub connected_at: Timestamp,
     session: Option<Session>,
-    budget: Mutex<RequestBudget>,
+    budget: RequestBudget,
     _subscription: Option<Subscription>,
 }
 
-struct RequestBudget {
+/// How many requests a socket may make.
+pub struct RequestBudget {
+    /// Requests at once.
+    burst: i64,
+    per_second: i64,
+    spent: Mutex<SpentBudget>,
+}
+
+struct SpentBudget {
     /// Thousandths of a request.
     milli_requests: i64,
     at: Timestamp,
@@ -41,7 +49,7 @@ impl SocketSession {
     /// `signed_in` is the session of a verified token.
     pub fn new(signed_in: Option<(Session, Subscription)>, now: Timestamp) -> Self {
         let (session, subscription) = signed_in.unzip();
-        let budget = Mutex::new(RequestBudget { milli_requests: BURST * 1000, at: now, refused: 0 });
+        let budget = RequestBudget::new(BURST, PER_SECOND, now);
         Self { connected_at: now, session, budget, _subscription: subscription }
     }
 
@@ -55,18 +63,30 @@ impl SocketSession {
     }
 
     pub fn spend_request(&self, now: Timestamp) -> Permission {
-        let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
+        self.budget.spend_request(now)
+    }
+}
+
+impl RequestBudget {
+    /// So many requests at once, then so many a second.
+    pub fn new(burst: i64, per_second: i64, now: Timestamp) -> Self {
+        let spent = Mutex::new(SpentBudget { milli_requests: burst * 1000, at: now, refused: 0 });
+        Self { burst, per_second, spent }
+    }
+
+    pub fn spend_request(&self, now: Timestamp) -> Permission {
+        let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
         // One request a second is a thousandth of a request a millisecond.
-        let gained = now.ms_since(budget.at).clamp(0, 3_600_000) * PER_SECOND;
-        budget.milli_requests = (budget.milli_requests + gained).min(BURST * 1000);
-        budget.at = now;
-        if budget.milli_requests >= 1000 {
-            budget.milli_requests -= 1000;
-            budget.refused = 0;
+        let gained = now.ms_since(spent.at).clamp(0, 3_600_000) * self.per_second;
+        spent.milli_requests = (spent.milli_requests + gained).min(self.burst * 1000);
+        spent.at = now;
+        if spent.milli_requests >= 1000 {
+            spent.milli_requests -= 1000;
+            spent.refused = 0;
             return Permission::Granted;
         }
-        budget.refused += 1;
-        if budget.refused > REFUSED_MAX { Permission::Disconnect } else { Permission::RateLimited }
+        spent.refused += 1;
+        if spent.refused > REFUSED_MAX { Permission::Disconnect } else { Permission::RateLimited }
     }
 }
 

@@ -19,18 +19,23 @@ mod guesses;
 
 mod revocations;
 
+mod import;
+
 mod text;
 
-pub use admins::{AdminCreation, ExistingAccount, create_admin, create_first_admin, has_admin};
+pub use admins::{
+    AdminCreation, ExistingAccount, create_admin, create_first_admin, has_admin, register_admin,
+};
 pub use change_password::{PasswordChange, change_password};
 pub use guesses::{GuessKey, GuessLimits, SignInOrigin};
+pub use import::{AccountImport, ImportedAccount, ImportedHash, import_accounts};
 pub use refresh::{REFRESH_GRACE_MS, refresh};
-pub use register::register;
+pub use register::{create_account, register};
 pub use revocations::{forget_expired_sessions, load_revocations, read_new_revocations};
 pub use roles::{RoleChange, set_role};
-pub use sessions::{end_sessions, logout};
+pub use sessions::{end_sessions, is_admin_session, logout};
 pub use sign_in::{LoginName, login};
-pub use text::{AccountTextError, EmailAddress, PlainPassword, Username};
+pub use text::{AccountTextError, EmailAddress, FullName, PlainPassword, Username};
 
 use super::ids;
 use crate::auth::passwords::{PasswordPool, PasswordQueueFull};
@@ -39,6 +44,7 @@ use crate::auth::tokens::AccessTokens;
 use crate::auth::{Role, Session};
 use crate::clock::TimeSource;
 use crate::store::accounts::{self as users, TakenName, UserRow};
+use crate::store::integer_ids::{self, IntegerIdKind};
 use crate::store::{Store, StoreError};
 use sale::id::BuyerId;
 use sale::time::Timestamp;
@@ -95,6 +101,11 @@ pub struct AccountProfile {
     pub username: String,
     pub role: Role,
     pub created_at: Timestamp,
+    /// When its address, name, role or password last changed.
+    pub updated_at: Timestamp,
+    /// See [`crate::shop::integer_ids`]; `None` until the next start for an account that an older version made.
+    pub integer_id: Option<i64>,
+    pub full_name: Option<String>,
 }
 
 /// A signed-in account with its tokens.
@@ -147,13 +158,34 @@ async fn new_user(
     let created_at = (service.now)();
     let id = BuyerId(ids::new(created_at));
     let (email, username) = (email.0, username.0);
-    Ok(UserRow { id, email, username, password_hash, role, created_at, session_epoch: 0 })
+    Ok(UserRow {
+        id,
+        email,
+        username,
+        password_hash,
+        role,
+        created_at,
+        updated_at: created_at,
+        session_epoch: 0,
+        integer_id: None,
+        full_name: None,
+    })
+}
+
+/// The account with its integer id, which one that another version or an import made may not have yet.
+async fn fill_integer_id(service: &AccountService, user: UserRow) -> Result<UserRow, AccountError> {
+    if user.integer_id.is_some() {
+        return Ok(user);
+    }
+    integer_ids::fill_missing(&service.store, IntegerIdKind::Users).await?;
+    let integer_id = integer_ids::find_user(&service.store, user.id).await?;
+    Ok(UserRow { integer_id, ..user })
 }
 
 impl From<UserRow> for AccountProfile {
     fn from(user: UserRow) -> Self {
-        let UserRow { id, email, username, password_hash: _, role, created_at, session_epoch: _ } = user;
-        Self { id, email, username, role, created_at }
+        let UserRow { id, email, username, role, created_at, updated_at, integer_id, full_name, .. } = user;
+        Self { id, email, username, role, created_at, updated_at, integer_id, full_name }
     }
 }
 

@@ -2,7 +2,7 @@
 //! reads more rows for one page than [`SCANNED_MAX`].
 
 use super::Shop;
-use super::dashboard::{BuyerSelector, CATCH_UP_TIMEOUT, find_buyer, find_buyers};
+use super::dashboard::{BuyerSelector, CATCH_UP_TIMEOUT, find_buyers, find_named};
 use crate::store::orders::{MATCHES_MAX, OrderRowFilter, SearchMatches};
 use crate::store::{StoreError, buyer_identities, orders};
 use sale::{BuyerId, EventSeq, OrderId, SaleId, Timestamp};
@@ -54,6 +54,8 @@ enum SearchScope {
     Few(SearchMatches),
     /// Too many: orders are matched one by one with this text, in lower case.
     Many(String),
+    /// The orders of these buyers are matched one by one with this text.
+    OfBuyers(SearchMatches, String),
 }
 
 /// Where a listing is: behind this order.
@@ -64,7 +66,7 @@ pub type OrderCursor = (Timestamp, OrderId);
 pub struct OrderPage {
     /// The orders, newest first. There may be fewer than the limit, or none, before the last page.
     pub rows: Vec<OrderRow>,
-    /// Their buyers, as far as they have accounts.
+    /// Their buyers, as far as they have names.
     pub people: HashMap<BuyerId, BuyerIdentity>,
     /// Where the next page begins; `None` after the last one.
     pub next: Option<OrderCursor>,
@@ -77,19 +79,26 @@ pub struct OrderPage {
 pub async fn build_query(shop: &Shop, filter: OrderFilter) -> Result<OrderQuery, StoreError> {
     wait_for_tables(shop, filter.sale).await;
     let OrderFilter { sale, buyer, status, search, from, to } = filter;
-    let (buyer, is_unknown) = match &buyer {
-        None => (None, false),
-        Some(selector) => {
-            let buyer = find_buyer(shop, selector).await?;
-            (buyer, buyer.is_none())
+    let buyers = match &buyer {
+        None => None,
+        Some(selector) => Some(find_named(shop, selector).await?),
+    };
+    let (buyer, scope) = match (buyers.as_deref(), search) {
+        (Some([]), _) => (None, SearchScope::None),
+        (None, None) => (None, SearchScope::All),
+        (None, Some(text)) => (None, resolve_search(shop, text).await?),
+        (Some([buyer]), None) => (Some(*buyer), SearchScope::All),
+        (Some([buyer]), Some(text)) => (Some(*buyer), resolve_search(shop, text).await?),
+        (Some(several), search) => {
+            let matches = SearchMatches { buyers: several.to_vec(), orders: Vec::new() };
+            let scope = match search {
+                None => SearchScope::Few(matches),
+                Some(text) => SearchScope::OfBuyers(matches, text.to_lowercase()),
+            };
+            (None, scope)
         }
     };
-    let found = match search {
-        _ if is_unknown => SearchScope::None,
-        None => SearchScope::All,
-        Some(text) => resolve_search(shop, text).await?,
-    };
-    Ok(OrderQuery { filter: OrderRowFilter { sale, buyer, status, from, to, after: None }, scope: found })
+    Ok(OrderQuery { filter: OrderRowFilter { sale, buyer, status, from, to, after: None }, scope })
 }
 
 async fn wait_for_tables(shop: &Shop, sale: Option<SaleId>) {
@@ -143,7 +152,10 @@ impl OrderQuery {
             SearchScope::Few(matches) => {
                 orders::list_matching(&shop.store, filter, matches, limit + 1).await?
             }
-            SearchScope::Many(text) => return scan_orders(shop, filter, text, limit as usize).await,
+            SearchScope::Many(text) => return scan_orders(shop, filter, None, text, limit as usize).await,
+            SearchScope::OfBuyers(matches, text) => {
+                return scan_orders(shop, filter, Some(matches), text, limit as usize).await;
+            }
         };
         let next = rows.get(limit as usize).and(rows.get(limit as usize - 1)).map(row_cursor);
         let rows: Vec<OrderRow> = rows.into_iter().take(limit as usize).collect();
@@ -152,17 +164,21 @@ impl OrderQuery {
     }
 }
 
-/// Matches orders one by one with a text that fits many.
+/// Matches orders, all or some buyers', one by one with a text.
 async fn scan_orders(
     shop: &Shop,
     mut filter: OrderRowFilter,
+    matches: Option<&SearchMatches>,
     text: &str,
     limit: usize,
 ) -> Result<OrderPage, StoreError> {
     let mut page = OrderPage::default();
     let mut scanned = 0;
     while scanned < SCANNED_MAX {
-        let rows = orders::list(&shop.store, filter, SCANNED_AT_ONCE).await?;
+        let rows = match matches {
+            None => orders::list(&shop.store, filter, SCANNED_AT_ONCE).await?,
+            Some(matches) => orders::list_matching(&shop.store, filter, matches, SCANNED_AT_ONCE).await?,
+        };
         let people = find_buyers(shop, rows.iter().map(|row| row.order.buyer)).await?;
         let is_end = rows.len() < SCANNED_AT_ONCE as usize;
         scanned += rows.len();
@@ -189,8 +205,10 @@ async fn scan_orders(
 
 fn matches_text(row: &OrderRow, person: Option<&BuyerIdentity>, text: &str) -> bool {
     row.order.id.to_string().contains(text)
+        || row.order.buyer.to_string() == text
         || person.is_some_and(|person| {
-            person.email.contains(text) || person.username.to_ascii_lowercase().contains(text)
+            let username = person.username.as_deref().unwrap_or_default();
+            person.email.to_lowercase().contains(text) || username.to_ascii_lowercase().contains(text)
         })
 }
 

@@ -4,7 +4,9 @@
 use super::idempotency_keys::KeyRefusal;
 use super::tenancy::Tenancy;
 use crate::store::changes::{self, ChangeCounter};
+use crate::store::integer_ids::{self, SaleIntegerIds};
 use crate::store::locks::AdvisoryLock;
+use crate::store::products::ProductId;
 use crate::store::sale_products::SoldProduct;
 use crate::store::sales::{LimitScope, PaymentMode, SaleRow};
 use crate::store::{Store, StoreError, sale_products, sale_slugs, sales};
@@ -75,6 +77,10 @@ struct CatalogueIndex {
     by_slug: HashMap<String, Arc<SaleListing>>,
     /// The slugs that sales had before.
     by_former_slug: HashMap<String, Arc<SaleListing>>,
+    integer_ids: HashMap<SaleId, SaleIntegerIds>,
+    by_integer_id: HashMap<i64, SaleId>,
+    /// The products of listed sales by their integer ids, with these sales.
+    by_product_integer_id: HashMap<i64, (ProductId, Vec<SaleId>)>,
 }
 
 impl CatalogueIndex {
@@ -113,6 +119,13 @@ impl CatalogueIndex {
             if let Some(listing) = index.by_id.get(&sale).filter(|listing| listing.slug != slug) {
                 index.by_former_slug.insert(slug, Arc::clone(listing));
             }
+        }
+        for (sale, ids) in integer_ids::list_sales(store).await? {
+            let Some(listing) = index.by_id.get(&sale) else { continue };
+            index.integer_ids.insert(sale, ids);
+            index.by_integer_id.insert(ids.sale, sale);
+            let sold = index.by_product_integer_id.entry(ids.product);
+            sold.or_insert_with(|| (listing.product.id, Vec::new())).1.push(sale);
         }
         Ok(index)
     }
@@ -217,6 +230,24 @@ impl SaleCatalogue {
             Ok(sale) => self.listing(sale),
             Err(_) => self.find_by_slug(id_or_slug),
         }
+    }
+
+    /// The integer ids of a sale and of its product.
+    #[must_use]
+    pub fn integer_ids(&self, sale: SaleId) -> Option<SaleIntegerIds> {
+        self.index.load().integer_ids.get(&sale).copied()
+    }
+
+    /// The sale with this integer id.
+    #[must_use]
+    pub fn find_by_integer_id(&self, number: i64) -> Option<SaleId> {
+        self.index.load().by_integer_id.get(&number).copied()
+    }
+
+    /// The product with this integer id and the sales that sell it.
+    #[must_use]
+    pub fn find_by_product_integer_id(&self, number: i64) -> Option<(ProductId, Vec<SaleId>)> {
+        self.index.load().by_product_integer_id.get(&number).cloned()
     }
 
     /// All listings, newest first.

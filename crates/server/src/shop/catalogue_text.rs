@@ -159,6 +159,36 @@ pub fn format_decimal(money: Money) -> String {
     if digits == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
 }
 
+/// The amount in whole units of this currency, exactly: `49.99` or `49` of EUR. `None` when it is no such amount, has more decimals
+/// than the currency, or is too large.
+#[must_use]
+pub fn parse_decimal(text: &str, currency: Currency) -> Option<Money> {
+    let known = iso_currency::Currency::from_code(currency.as_str());
+    let decimals = usize::from(known.and_then(iso_currency::Currency::exponent).unwrap_or(0));
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    // Zeros at the end say nothing: a column of a database may have four decimals.
+    let significant = fraction.trim_end_matches('0');
+    if !is_number(whole) || !is_number(fraction) || significant.len() > decimals {
+        return None;
+    }
+    let minor = format!("{whole}{significant:0<decimals$}").parse().ok()?;
+    Some(Money { minor, currency })
+}
+
+/// Hundredths of a currency's whole unit in its minor units: 100 is 100 cents or 1 yen. `None` when that is not a whole number, or too large.
+#[must_use]
+pub fn rescale_hundredths(hundredths: i64, currency: Currency) -> Option<i64> {
+    let known = iso_currency::Currency::from_code(currency.as_str());
+    match known.and_then(iso_currency::Currency::exponent).unwrap_or(0) {
+        digits @ 0..2 => {
+            let divisor = 10_i64.pow(2 - u32::from(digits));
+            (hundredths % divisor == 0).then_some(hundredths / divisor)
+        }
+        digits => hundredths.checked_mul(10_i64.checked_pow(u32::from(digits) - 2)?),
+    }
+}
+
 /// Whether two prices can be compared.
 #[must_use]
 pub fn same_currency(one: Money, other: Money) -> bool {
@@ -225,6 +255,43 @@ mod tests {
         ] {
             let money = Money { minor, currency: code.parse().unwrap() };
             assert_eq!(format_decimal(money), expected, "{minor} {code}");
+        }
+    }
+
+    #[test]
+    fn an_amount_in_whole_units_is_read_exactly_or_not_at_all() {
+        for (text, code, minor) in [
+            ("49.99", "EUR", 4999),
+            ("49.9", "EUR", 4990),
+            ("49", "EUR", 4900),
+            ("49.9900", "USD", 4999),
+            ("0", "EUR", 0),
+            ("4999", "JPY", 4999),
+            ("4999.00", "JPY", 4999),
+            ("4.999", "KWD", 4999),
+        ] {
+            let currency = code.parse().unwrap();
+            assert_eq!(parse_decimal(text, currency), Some(Money { minor, currency }), "{text} {code}");
+        }
+        for text in ["", ".", "49.", ".5", "-1", "+1", "1e3", "1,5", "49.999", " 1", "99999999999999999999"] {
+            assert_eq!(parse_decimal(text, "EUR".parse().unwrap()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn hundredths_are_minor_units_where_the_currency_has_them() {
+        for (hundredths, code, expected) in [
+            (4999, "EUR", Some(4999)),
+            (4900, "JPY", Some(49)),
+            (4999, "JPY", None),
+            (4999, "KWD", Some(49_990)),
+            (i64::MAX, "KWD", None),
+        ] {
+            assert_eq!(
+                rescale_hundredths(hundredths, code.parse().unwrap()),
+                expected,
+                "{hundredths} {code}"
+            );
         }
     }
 

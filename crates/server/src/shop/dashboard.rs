@@ -4,7 +4,7 @@
 use super::Shop;
 use super::catalogue::CatalogueError;
 use super::sales::ListedSale;
-use crate::store::{StoreError, accounts, attempts, buyer_identities, orders, series};
+use crate::store::{StoreError, accounts, attempts, buyer_identities, guests, orders, series};
 use sale::{BuyerId, EventSeq, LineMember, OrderStatus, SaleId, Ticket};
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -16,6 +16,8 @@ pub use crate::store::orders::StatusTotals;
 
 /// How long an admin's page waits for the tables to catch up with the ledger.
 pub(super) const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(1);
+/// Guests of one name who are found.
+const NAMESAKES_MAX: u32 = 19;
 /// The last minute, in milliseconds.
 const MINUTE_MS: i64 = 60_000;
 
@@ -37,7 +39,7 @@ pub struct DashboardOverview {
 #[derive(Clone, Debug)]
 pub struct RowsWithBuyers<T> {
     pub rows: Vec<T>,
-    /// Their buyers, as far as they have accounts.
+    /// Their buyers, as far as they have names.
     pub people: HashMap<BuyerId, BuyerIdentity>,
 }
 
@@ -46,7 +48,7 @@ pub struct RowsWithBuyers<T> {
 #[serde(from = "String")]
 pub enum BuyerSelector {
     Id(BuyerId),
-    /// The account's e-mail address.
+    /// The account's e-mail address, or the text by which guests are known.
     Email(String),
 }
 
@@ -116,9 +118,13 @@ async fn find_ticket(
     sale: SaleId,
     selector: &BuyerSelector,
 ) -> Result<Option<Ticket>, CatalogueError> {
-    let Some(buyer) = find_buyer(shop, selector).await? else { return Ok(None) };
-    let view = shop.engine.buyer(sale, buyer).await?;
-    Ok(view.ticket.filter(|_| view.place.is_some()))
+    for buyer in find_named(shop, selector).await? {
+        let view = shop.engine.buyer(sale, buyer).await?;
+        if let Some(ticket) = view.ticket.filter(|_| view.place.is_some()) {
+            return Ok(Some(ticket));
+        }
+    }
+    Ok(None)
 }
 
 /// The number in a sale's line that a receipt proves in this buyer's hands, if it proves one.
@@ -131,17 +137,21 @@ pub async fn verify_receipt(
     selector: &BuyerSelector,
     receipt: &str,
 ) -> Result<Option<Ticket>, StoreError> {
-    let buyer = find_buyer(shop, selector).await?;
-    Ok(buyer.and_then(|buyer| shop.receipts.verify(sale, buyer, receipt)))
+    let buyers = find_named(shop, selector).await?;
+    Ok(buyers.into_iter().find_map(|buyer| shop.receipts.verify(sale, buyer, receipt)))
 }
 
-pub(super) async fn find_buyer(shop: &Shop, selector: &BuyerSelector) -> Result<Option<BuyerId>, StoreError> {
-    match selector {
-        BuyerSelector::Id(buyer) => Ok(Some(*buyer)),
-        BuyerSelector::Email(email) => {
-            Ok(accounts::find_by_email(&shop.store, &email.to_lowercase()).await?.map(|user| user.id))
-        }
-    }
+/// Every buyer whom a selector names: one id, or the account with the address, and the guests who are known by it.
+pub(super) async fn find_named(shop: &Shop, selector: &BuyerSelector) -> Result<Vec<BuyerId>, StoreError> {
+    let name = match selector {
+        BuyerSelector::Id(buyer) => return Ok(vec![*buyer]),
+        BuyerSelector::Email(name) => name,
+    };
+    let lower = name.trim().to_lowercase();
+    let account = accounts::find_by_email(&shop.store, &name.to_lowercase()).await?;
+    let mut buyers: Vec<BuyerId> = account.map(|user| user.id).into_iter().collect();
+    buyers.extend(guests::find_by_name(&shop.store, [name.as_str(), lower.as_str()], NAMESAKES_MAX).await?);
+    Ok(buyers)
 }
 
 /// Up to `limit` attempts, newest first, and how many refusals of the sale were only counted.

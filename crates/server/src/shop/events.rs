@@ -3,7 +3,7 @@
 
 use super::Shop;
 use super::catalogue::CatalogueError;
-use super::dashboard::{BuyerSelector, find_buyer, find_buyers};
+use super::dashboard::{BuyerSelector, find_buyers, find_named};
 use crate::store::buyer_identities::BuyerIdentity;
 use sale::{BuyerId, Event, EventSeq, LedgerEntry, SaleId, Ticket, UnitSource};
 use std::collections::HashMap;
@@ -36,7 +36,7 @@ pub enum ReadDirection {
 pub struct EventPage {
     /// The events. There may be fewer than the limit, or none, before the last page.
     pub rows: Vec<LedgerEntry>,
-    /// Their buyers, as far as they have accounts.
+    /// Their buyers, as far as they have names.
     pub people: HashMap<BuyerId, BuyerIdentity>,
     /// Where to go on, in the same direction; `None` at the end.
     pub next: Option<EventSeq>,
@@ -53,17 +53,20 @@ pub async fn load_page(
     direction: ReadDirection,
     limit: u32,
 ) -> Result<EventPage, CatalogueError> {
-    let buyer = match &filter.buyer {
+    let buyers = match &filter.buyer {
         None => None,
-        Some(selector) => match find_buyer(shop, selector).await? {
-            Some(buyer) => Some(buyer),
-            None => return Ok(EventPage { rows: Vec::new(), people: HashMap::new(), next: None }),
-        },
+        Some(selector) => Some(find_named(shop, selector).await?),
+    };
+    if buyers.as_ref().is_some_and(Vec::is_empty) {
+        return Ok(EventPage { rows: Vec::new(), people: HashMap::new(), next: None });
+    }
+    let is_of_buyer = |event: &Event| {
+        buyers.as_ref().is_none_or(|buyers| event.buyer().is_some_and(|buyer| buyers.contains(&buyer)))
     };
     let passes = |event: &Event| {
         filter.kind.is_none_or(|kind| event.name() == kind)
-            && buyer.is_none_or(|buyer| event.buyer() == Some(buyer))
-            && filter.ticket.is_none_or(|ticket| ticket_of(event) == Some(ticket))
+            && is_of_buyer(event)
+            && filter.ticket.is_none_or(|ticket| find_ticket(event) == Some(ticket))
     };
     let head = shop.engine.views().get(sale).map_or(EventSeq(0), |view| view.seq);
     let direction = match direction {
@@ -155,7 +158,7 @@ impl EventPager<'_> {
     }
 }
 
-fn ticket_of(event: &Event) -> Option<Ticket> {
+fn find_ticket(event: &Event) -> Option<Ticket> {
     match *event {
         Event::Joined { ticket, .. }
         | Event::Left { ticket, .. }

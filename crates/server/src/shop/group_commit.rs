@@ -2,6 +2,7 @@
 //! after the commit, so what was answered is durable.
 
 use crate::store::StoreError;
+use engine::error_text::describe_error;
 use futures::future::BoxFuture;
 use std::fmt;
 use tokio::sync::{mpsc, oneshot};
@@ -80,12 +81,12 @@ async fn write_batches<Row, Reply>(
             // The callers see that their reply is dropped.
             Err(error) => {
                 let rows = replies.len();
-                let error = &error as &dyn std::error::Error;
+                let error = describe_error(&error);
                 tracing::warn!(
                     error,
                     table,
                     rows,
-                    "writing a batch of rows failed; its callers get 503, and may ask again; see to the database"
+                    "writing a batch of rows failed; its callers get 503, and may ask again; check the database"
                 );
             }
         }

@@ -99,6 +99,8 @@ fn derive_buyer(origin: GuestOrigin, name: &str) -> BuyerId {
         .finalize();
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest[..16]);
+    // The last bit is that of native guests.
+    bytes[15] &= !1;
     BuyerId(Builder::from_custom_bytes(bytes).into_uuid())
 }
 
@@ -130,6 +132,14 @@ impl GuestBook {
         self.writer.write(guest.row((self.now)())).await?;
         self.mark_known(guest);
         Ok(())
+    }
+
+    /// Stores the row of a guest that was made for one visit.
+    ///
+    /// # Errors
+    /// When the tables do not answer.
+    pub(super) async fn store_row(&self, row: GuestRow) -> Result<(), RowNotWritten> {
+        self.writer.write(row).await
     }
 
     /// Whether this process knows that a guest is stored.

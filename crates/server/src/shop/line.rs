@@ -21,7 +21,7 @@ pub struct QueueStatus {
     pub sale: SaleId,
     pub ticket: Ticket,
     pub place: PlaceStatus,
-    pub figures: PlaceFigures,
+    pub figures: PlaceContext,
     /// Proof of the place.
     pub receipt: LineReceipt,
 }
@@ -53,7 +53,7 @@ pub enum OverCause {
 
 /// What is said of the sale with a place.
 #[derive(Clone, Copy, Debug)]
-pub struct PlaceFigures {
+pub struct PlaceContext {
     pub availability: Availability,
     /// Whether no buyer can be admitted any more.
     pub is_over: bool,
@@ -151,7 +151,7 @@ pub async fn find_position(
         sale,
         ticket: row.ticket,
         place,
-        figures: place_figures(&view, None, now),
+        figures: read_place_context(&view, None, now),
         receipt,
     }))
 }
@@ -187,11 +187,11 @@ fn queue_status(
 ) -> Result<QueueStatus, EngineError> {
     let Some(view) = shop.engine.views().get(sale) else { return Err(EngineError::NoSuchSale) };
     let now = shop.engine.now();
-    let place = match (position, over_cause(shop, &view, now)) {
+    let place = match (position, find_over_cause(shop, &view, now)) {
         (LinePosition::Waiting { .. }, Some(cause)) => PlaceStatus::Over(cause),
         (position, _) => PlaceStatus::InLine(position),
     };
-    let figures = place_figures(&view, Some((ticket, position)), now);
+    let figures = read_place_context(&view, Some((ticket, position)), now);
     Ok(QueueStatus { sale, ticket, place, figures, receipt: shop.receipts.issue(sale, buyer, ticket) })
 }
 
@@ -203,7 +203,7 @@ pub fn is_known_sale(shop: &Shop, sale: SaleId) -> bool {
 
 /// Why no buyer is admitted any more; `None` while one may be.
 #[must_use]
-pub fn over_cause(shop: &Shop, view: &SaleView, now: Timestamp) -> Option<OverCause> {
+pub fn find_over_cause(shop: &Shop, view: &SaleView, now: Timestamp) -> Option<OverCause> {
     match view.phase(now) {
         phase if !phase.is_over() => None,
         _ if !shop.catalogue.contains(view.id) => Some(OverCause::Deleted),
@@ -214,14 +214,18 @@ pub fn over_cause(shop: &Shop, view: &SaleView, now: Timestamp) -> Option<OverCa
 
 /// What is said of a sale with a place; with an estimate where a buyer waits and one can be given.
 #[must_use]
-pub fn place_figures(view: &SaleView, place: Option<(Ticket, LinePosition)>, now: Timestamp) -> PlaceFigures {
+pub fn read_place_context(
+    view: &SaleView,
+    place: Option<(Ticket, LinePosition)>,
+    now: Timestamp,
+) -> PlaceContext {
     let estimated_wait_s = match place {
         Some((ticket, LinePosition::Waiting { position })) => {
             view.line_moment(now).estimate_wait_s(ticket, position)
         }
         Some((_, LinePosition::Admitted { .. })) | None => None,
     };
-    PlaceFigures {
+    PlaceContext {
         availability: view.availability,
         is_over: view.is_over(now),
         units_left: view.counters.unsold(),

@@ -6,12 +6,14 @@
 
 mod address;
 
-pub use address::mailbox_of;
+pub use address::normalise_mailbox;
 
 use super::Shop;
+use super::accounts::EmailAddress;
 use super::sales::{self, LimitScope};
-use crate::store::{StoreError, accounts, mailbox_claims};
+use crate::store::{StoreError, accounts, guests, mailbox_claims};
 use engine::EngineError;
+use engine::error_text::describe_error;
 use quick_cache::sync::Cache;
 use sale::{BuyerId, Refusal, SaleId};
 
@@ -54,10 +56,10 @@ pub async fn claim_mailbox(
         }
         Ok(_) => Ok(Err(Refusal::LimitReached)),
         Err(error) => {
-            let error = &error as &dyn std::error::Error;
+            let error = describe_error(&error);
             tracing::warn!(
                 error,
-                "the mailbox of a buyer could not be claimed; the buyer gets 503, and may ask again; see to the database"
+                "the mailbox of a buyer could not be claimed; the buyer gets 503, and may ask again; check the database"
             );
             Err(EngineError::StateUnknown)
         }
@@ -66,6 +68,13 @@ pub async fn claim_mailbox(
 
 /// The account that buys for the mailbox of this one.
 async fn find_claim(shop: &Shop, sale: SaleId, account: BuyerId) -> Result<BuyerId, StoreError> {
-    let Some(user) = accounts::find(&shop.store, account).await? else { return Ok(account) };
-    mailbox_claims::claim(&shop.store, sale, &mailbox_of(&user.email), account).await
+    let email = match accounts::find(&shop.store, account).await? {
+        Some(user) => user.email,
+        None => match guests::find(&shop.store, account).await? {
+            // Some guests have a name that is no address.
+            Some(guest) if guest.name.parse::<EmailAddress>().is_ok() => guest.name,
+            _ => return Ok(account),
+        },
+    };
+    mailbox_claims::claim(&shop.store, sale, &normalise_mailbox(&email), account).await
 }

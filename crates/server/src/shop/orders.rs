@@ -3,6 +3,7 @@
 
 use super::idempotency_keys::{IdempotencyKey, KeyOperation, KeyRefusal, OwnedKey};
 use super::mailboxes::claim_mailbox;
+use super::native_guests::claim_units;
 use super::sales::requires_payment;
 use super::{Shop, ids};
 use crate::store::StoreError;
@@ -129,10 +130,19 @@ async fn send_reservation(
         shop.attempts.record_refusal(sale, Some(buyer), "order", refusal.code(), now);
         return Ok(Err(refusal));
     }
-    if let Err(refusal) = claim_mailbox(shop, sale, buyer).await? {
+    // Where there is a line, joining it claims the mailbox: a buyer who is not in it is refused, and must not take it from another.
+    let has_line = view.policy.line_opens_at().is_some();
+    if !has_line && let Err(refusal) = claim_mailbox(shop, sale, buyer).await? {
         shop.attempts.record_refusal(sale, Some(buyer), "order", refusal.code(), now);
         return Ok(Err(refusal));
     }
+    let _address_lock = match claim_units(shop, (sale, buyer), quantity, view.policy.limit_per_buyer).await? {
+        Ok(lock) => lock,
+        Err(refusal) => {
+            shop.attempts.record_refusal(sale, Some(buyer), "order", refusal.code(), now);
+            return Ok(Err(refusal));
+        }
+    };
     let order = OrderId::with_sale_suffix(ids::new(now), sale);
     match shop.engine.reserve(sale, buyer, order, quantity, key).await? {
         Ok(decided) => {

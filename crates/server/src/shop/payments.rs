@@ -39,6 +39,7 @@ use crate::payments::{PaymentProvider, ProviderTimeouts, ProviderWithTimeout};
 use crate::store::payments::{self as rows, PaymentKeyRow, PaymentRow};
 use crate::store::{Store, StoreError};
 use crate::telemetry::payments::PaymentMetrics;
+use engine::error_text::describe_error;
 use engine::{Engine, EngineError};
 use in_flight::PaymentsInFlight;
 use sale::{BuyerId, OrderId, OrderStatus, SaleId, Timestamp};
@@ -93,6 +94,8 @@ pub enum PaymentRefusal {
     UnknownMethod,
     /// The order costs something, and the request names no method.
     MissingMethod,
+    /// The order was paid for, and its payment is not in the tables: they are an older copy.
+    PaymentMissing,
     /// The key was used for another request.
     KeyReused,
     /// The order is being paid, settled or refunded at this moment.
@@ -230,6 +233,7 @@ fn outcome_label(result: &PaymentResult, done: &'static str) -> &'static str {
             PaymentRefusal::OrderState(_) => "order_state",
             PaymentRefusal::Declined { .. } => "payment_declined",
             PaymentRefusal::UnknownMethod | PaymentRefusal::MissingMethod => "unknown_method",
+            PaymentRefusal::PaymentMissing => "payment_missing",
             PaymentRefusal::KeyReused => "key_reused",
             PaymentRefusal::InFlight => "request_in_flight",
         },
@@ -245,7 +249,7 @@ fn outcome_label(result: &PaymentResult, done: &'static str) -> &'static str {
 async fn run_to_end(work: impl Future<Output = PaymentResult> + Send + 'static) -> PaymentResult {
     tokio::spawn(work).await.unwrap_or_else(|failed| {
         tracing::error!(
-            error = &failed as &dyn std::error::Error,
+            error = describe_error(&failed),
             "the task of a payment failed; the reconciler settles the payment"
         );
         Err(PaymentError::Unsettled)

@@ -5,6 +5,7 @@
 use super::{Shop, accounts};
 use crate::store::StoreError;
 use crate::store::sessions::RevocationCursor;
+use engine::error_text::describe_error;
 use std::time::Duration;
 
 /// Between two polls: what another process changed is known here a quarter of a second later at most.
@@ -52,10 +53,10 @@ impl PeerChanges {
             None => self.failing = false,
             Some(error) if !self.failing => {
                 self.failing = true;
-                let error = &error as &dyn std::error::Error;
+                let error = describe_error(&error);
                 tracing::warn!(
                     error,
-                    "the changes of other instances cannot be read; cached listings and sessions stay in use, and it is tried again; see to the database"
+                    "the changes of other instances cannot be read; cached listings and sessions stay in use; retrying every 200 ms; check the database"
                 );
             }
             Some(_) => {}

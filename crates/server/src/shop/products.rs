@@ -1,5 +1,9 @@
 //! Products: create, edit, delete, find, list. The row of a deleted product stays, for the names in old orders.
 
+mod import;
+
+pub use import::{ImportKey, ImportedProduct, import_products};
+
 use super::catalogue::{CatalogueError, CatalogueRefusal, CatalogueResult};
 use super::catalogue_text::{Category, Description, ImageUrl, ProductName, same_currency};
 use super::idempotency_keys::{KeyOperation, KeyRefusal, OwnedKey, content_digest};
@@ -164,7 +168,7 @@ pub async fn list(
     products::list(&shop.store, after, limit).await
 }
 
-/// Whether a sale of the product is half-made, or has not ended.
+/// Whether a sale of the product is unannounced, or has not ended.
 async fn is_in_use(shop: &Shop, id: ProductId) -> Result<bool, CatalogueError> {
     let now = shop.engine.now();
     let sales = sales::list_by_product(&shop.store, id).await?;

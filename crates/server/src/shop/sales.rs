@@ -1,5 +1,5 @@
 //! Sales as the merchant has them: one file for each operation, and here how a sale is found. The law decides what is allowed; an
-//! operation brings its decision and the catalogue's row together, so that a crash between them leaves nothing half-made.
+//! operation brings its decision and the catalogue's row together, so that a crash between them leaves no unannounced sale.
 
 mod create;
 
@@ -11,26 +11,30 @@ mod restock;
 
 mod delete;
 
-mod half_made;
+mod unannounced;
 
 mod relist;
 
 mod payment_mode;
 
+mod chosen;
+
 pub use actions::{SaleAction, apply_action};
+pub use chosen::{describe_gate, find_chosen};
 pub use create::{ProductSaleDraft, SaleDraft, create, create_with_product};
 pub use delete::{DeleteResult, delete};
 pub use edit::{SaleEdit, ShownEdit, edit};
-pub use half_made::settle_half_made;
 pub use payment_mode::{HOLD_S_DEFAULT, PaymentMode, fill_payment_modes, requires_payment};
 pub use relist::relist_lost_sales;
-pub use restock::{RestockRequest, restock};
+pub use restock::{RestockRequest, restock, restock_to};
+pub use unannounced::finish_unannounced;
 
 pub use crate::store::sale_products::SoldProduct;
 pub use crate::store::sales::LimitScope;
 
 use super::Shop;
 use super::catalogue::SaleListing;
+use super::order_pages::PageOffset;
 use crate::store::{StoreError, sale_slugs};
 use engine::SaleView;
 use sale::{SaleId, SalePhase, Timestamp};
@@ -94,6 +98,14 @@ pub fn find_moved(shop: &Shop, slug: &str) -> Option<String> {
     shop.catalogue.find_by_former_slug(slug).map(|listing| listing.slug.clone())
 }
 
+/// The sale that has this slug, or had it before; also one that another process has just made.
+pub async fn find_id_by_slug(shop: &Shop, slug: &str) -> Option<SaleId> {
+    if let Some(sale) = find_named_or_refresh(shop, slug).await {
+        return Some(sale.listing.sale);
+    }
+    shop.catalogue.find_by_former_slug(slug).map(|listing| listing.sale)
+}
+
 /// Whether a new sale may get the slug: no sale has or had it.
 ///
 /// # Errors
@@ -102,13 +114,14 @@ pub async fn is_slug_free(shop: &Shop, slug: &str) -> Result<bool, StoreError> {
     sale_slugs::is_free_for(&shop.store, slug, SaleId(Uuid::nil())).await
 }
 
-/// The sale that a shop with one sale at a time would show: the active one, else the one that starts next, else the most recent. Of
-/// several active ones it is the one that was made last.
+/// The sale that a shop with one sale at a time would show: the active one, else a paused one, else the one that starts next, else the
+/// most recent. Of several active ones it is the one that was made last.
 #[must_use]
 pub fn find_current(shop: &Shop) -> Option<ListedSale> {
     let now = shop.engine.now();
     let sales = list(shop, None, None, usize::MAX);
-    let active = sales.iter().find(|sale| sale.view.phase(now) == SalePhase::Active);
+    let newest_in = |phase| sales.iter().find(|sale| sale.view.phase(now) == phase);
+    let active = newest_in(SalePhase::Active).or_else(|| newest_in(SalePhase::Paused));
     let next = || {
         let upcoming = sales.iter().filter(|sale| sale.view.phase(now) == SalePhase::Upcoming);
         upcoming.min_by_key(|sale| sale.view.policy.starts_at)
@@ -150,6 +163,35 @@ async fn load_view(shop: &Shop, listing: Arc<SaleListing>) -> Option<ListedSale>
         None => return None,
     };
     Some(ListedSale { listing, view })
+}
+
+/// The running sale that started first; a paused one runs too.
+#[must_use]
+pub fn find_running(shop: &Shop) -> Option<ListedSale> {
+    find_first(shop, |phase| matches!(phase, SalePhase::Active | SalePhase::Paused))
+}
+
+/// The sale that starts next.
+#[must_use]
+pub fn find_next(shop: &Shop) -> Option<ListedSale> {
+    find_first(shop, |phase| phase == SalePhase::Upcoming)
+}
+
+/// Of the sales in some phases, the one that starts first.
+fn find_first(shop: &Shop, is_wanted: impl Fn(SalePhase) -> bool) -> Option<ListedSale> {
+    let now = shop.engine.now();
+    let sales = list(shop, None, None, usize::MAX).into_iter();
+    let sales = sales.filter(|sale| is_wanted(sale.view.phase(now)));
+    sales.min_by_key(|sale| (sale.view.policy.starts_at, sale.listing.created_at, sale.view.id))
+}
+
+/// A page of all sales, newest first, and how many there are.
+#[must_use]
+pub fn list_from_offset(shop: &Shop, page: PageOffset) -> (Vec<ListedSale>, u64) {
+    let all = list(shop, None, None, usize::MAX);
+    let total = all.len() as u64;
+    let offset = usize::try_from(page.offset).unwrap_or(usize::MAX);
+    (all.into_iter().skip(offset).take(page.limit as usize).collect(), total)
 }
 
 /// Up to `limit` sales, newest first, from the first behind `after` on; in one phase only, if one is given.

@@ -2,6 +2,7 @@
 //! here.
 
 use super::changes::{self, ChangeCounter};
+use super::integer_ids::{self, IntegerIdKind};
 use super::{Store, StoreError, StoreTransaction};
 use crate::auth::Role;
 use sale::id::BuyerId;
@@ -23,8 +24,14 @@ pub struct UserRow {
     pub role: Role,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When its address, name, role or password last changed.
+    pub updated_at: Timestamp,
     /// How often all its sessions were ended.
     pub session_epoch: i64,
+    /// Its integer id, which [`insert`] gives. `None` for a row of an older version or of an import, until the next start.
+    pub integer_id: Option<i64>,
+    /// The name of the person, if the account has one.
+    pub full_name: Option<String>,
 }
 
 /// Which unique name of a new account another account has already.
@@ -55,8 +62,9 @@ pub(super) const STATEMENTS: &[&str] = &[
 ];
 
 const INSERT: &str = "
-INSERT INTO users (id, email, username, username_key, password_hash, role, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+INSERT INTO users
+    (id, email, username, username_key, password_hash, role, created_at, updated_at, full_name, integer_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 ON CONFLICT DO NOTHING
 RETURNING id";
 
@@ -64,23 +72,25 @@ const TAKEN: &str = "
 SELECT email FROM users WHERE email = $1 OR username_key = $2";
 
 const FIND: &str = "
-SELECT id, email, username, password_hash, role, created_at, session_epoch FROM users WHERE id = $1";
+SELECT id, email, username, password_hash, role, created_at, updated_at, session_epoch, integer_id, full_name
+FROM users WHERE id = $1";
 
 const FIND_BY_EMAIL: &str = "
-SELECT id, email, username, password_hash, role, created_at, session_epoch FROM users WHERE email = $1";
+SELECT id, email, username, password_hash, role, created_at, updated_at, session_epoch, integer_id, full_name
+FROM users WHERE email = $1";
 
 const FIND_BY_USERNAME: &str = "
-SELECT id, email, username, password_hash, role, created_at, session_epoch FROM users
-WHERE username_key = $1";
+SELECT id, email, username, password_hash, role, created_at, updated_at, session_epoch, integer_id, full_name
+FROM users WHERE username_key = $1";
 
 const SET_PASSWORD_HASH: &str = "
-UPDATE users SET password_hash = $1 WHERE id = $2";
+UPDATE users SET password_hash = $1, updated_at = $2 WHERE id = $3";
 
 const UPGRADE_PASSWORD_HASH: &str = "
 UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3";
 
 const SET_ROLE: &str = "
-UPDATE users SET role = $1 WHERE id = $2";
+UPDATE users SET role = $1, updated_at = $2 WHERE id = $3";
 
 const BEGIN_SESSION_EPOCH: &str = "
 UPDATE users SET session_epoch = session_epoch + 1 WHERE id = $1 RETURNING session_epoch";
@@ -90,8 +100,8 @@ const LOCK_SESSION_EPOCH: &str = "
 UPDATE users SET session_epoch = session_epoch WHERE id = $1 AND session_epoch = $2 RETURNING id";
 
 const PROMOTE: &str = "
-UPDATE users SET password_hash = $1, role = 'admin' WHERE email = $2
-RETURNING id, email, username, password_hash, role, created_at, session_epoch";
+UPDATE users SET password_hash = $1, role = 'admin', updated_at = $2 WHERE email = $3
+RETURNING id, email, username, password_hash, role, created_at, updated_at, session_epoch, integer_id, full_name";
 
 const COUNT_ADMINS: &str = "
 SELECT COUNT(*) FROM users WHERE role = 'admin'";
@@ -111,11 +121,13 @@ DELETE FROM known_networks WHERE user_id = $1 AND network_digest NOT IN (
 const DELETE_OLD_NETWORKS: &str = "
 DELETE FROM known_networks WHERE seen_at < $1";
 
-/// Adds an account. `Ok(false)` when another has its address or its name; see [`find_taken_name`] for which.
+/// Adds an account and gives it its integer id. `Ok(false)` when another has its address or its name; see [`find_taken_name`] for which.
+/// Roll back then: the id is taken.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn insert(writing: &mut StoreTransaction, user: &UserRow) -> Result<bool, StoreError> {
+    let integer_id = integer_ids::take_next(writing, IntegerIdKind::Users).await?;
     let inserted = sqlx::query(INSERT)
         .bind(user.id.to_string())
         .bind(user.email.as_str())
@@ -124,6 +136,9 @@ pub async fn insert(writing: &mut StoreTransaction, user: &UserRow) -> Result<bo
         .bind(user.password_hash.as_str())
         .bind(user.role.as_str())
         .bind(user.created_at.0)
+        .bind(user.updated_at.0)
+        .bind(user.full_name.as_deref())
+        .bind(integer_id)
         .fetch_optional(writing.connection())
         .await?;
     Ok(inserted.is_some())
@@ -138,8 +153,24 @@ pub async fn find_taken_name(
     email: &str,
     username: &str,
 ) -> Result<Option<TakenName>, StoreError> {
-    let rows =
-        sqlx::query(TAKEN).bind(email).bind(username.to_ascii_lowercase()).fetch_all(store.reader()).await?;
+    let rows = sqlx::query(TAKEN).bind(email).bind(username.to_ascii_lowercase());
+    read_taken_name(&rows.fetch_all(store.reader()).await?, email)
+}
+
+/// As [`find_taken_name`], as the transaction sees it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find_taken_name_within(
+    writing: &mut StoreTransaction,
+    email: &str,
+    username: &str,
+) -> Result<Option<TakenName>, StoreError> {
+    let rows = sqlx::query(TAKEN).bind(email).bind(username.to_ascii_lowercase());
+    read_taken_name(&rows.fetch_all(writing.connection()).await?, email)
+}
+
+fn read_taken_name(rows: &[AnyRow], email: &str) -> Result<Option<TakenName>, StoreError> {
     let mut taken = None;
     for row in rows {
         let other: &str = row.try_get("email")?;
@@ -190,8 +221,14 @@ pub async fn set_password_hash(
     writing: &mut StoreTransaction,
     id: BuyerId,
     hash: &str,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
-    sqlx::query(SET_PASSWORD_HASH).bind(hash).bind(id.to_string()).execute(writing.connection()).await?;
+    sqlx::query(SET_PASSWORD_HASH)
+        .bind(hash)
+        .bind(now.0)
+        .bind(id.to_string())
+        .execute(writing.connection())
+        .await?;
     Ok(())
 }
 
@@ -218,8 +255,18 @@ pub async fn upgrade_password_hash(
 ///
 /// # Errors
 /// When the database fails.
-pub async fn set_role(writing: &mut StoreTransaction, id: BuyerId, role: Role) -> Result<(), StoreError> {
-    sqlx::query(SET_ROLE).bind(role.as_str()).bind(id.to_string()).execute(writing.connection()).await?;
+pub async fn set_role(
+    writing: &mut StoreTransaction,
+    id: BuyerId,
+    role: Role,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(SET_ROLE)
+        .bind(role.as_str())
+        .bind(now.0)
+        .bind(id.to_string())
+        .execute(writing.connection())
+        .await?;
     Ok(())
 }
 
@@ -257,9 +304,11 @@ pub async fn promote_to_admin(
     writing: &mut StoreTransaction,
     email: &str,
     hash: &str,
+    now: Timestamp,
 ) -> Result<Option<UserRow>, StoreError> {
     sqlx::query(PROMOTE)
         .bind(hash)
+        .bind(now.0)
         .bind(email)
         .fetch_optional(writing.connection())
         .await?
@@ -353,6 +402,9 @@ fn read(row: AnyRow) -> Result<UserRow, StoreError> {
         password_hash: row.try_get("password_hash")?,
         role: role.parse().map_err(|_| damaged("its role is unknown"))?,
         created_at: Timestamp(row.try_get("created_at")?),
+        updated_at: Timestamp(row.try_get("updated_at")?),
         session_epoch: row.try_get("session_epoch")?,
+        integer_id: row.try_get("integer_id")?,
+        full_name: row.try_get("full_name")?,
     })
 }

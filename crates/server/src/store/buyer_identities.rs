@@ -1,16 +1,20 @@
-//! Buyers' names for admins: of many accounts at once, and accounts by a part of a name.
+//! Buyers' names for admins: of many buyers at once, and buyers by a part of a name. A buyer has an account, or is a guest who is known by
+//! a text alone.
 
 use super::{Store, StoreError, like_pattern};
 use sale::BuyerId;
 use sqlx::Row;
+use sqlx::any::AnyRow;
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
 /// What an admin sees of a buyer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuyerIdentity {
+    /// The account's address, or the text by which a guest is known.
     pub email: String,
-    pub username: String,
+    /// The account's name; a guest has none.
+    pub username: Option<String>,
 }
 
 /// Ids a statement; a question for fewer repeats its last one.
@@ -23,19 +27,27 @@ const SEARCH: &str = "
 SELECT id FROM users WHERE email IN (SELECT email FROM users WHERE email LIKE $1 ESCAPE '\\' LIMIT $2)
 UNION
 SELECT id FROM users
-WHERE username_key IN (SELECT username_key FROM users WHERE username_key LIKE $1 ESCAPE '\\' LIMIT $2)";
+WHERE username_key IN (SELECT username_key FROM users WHERE username_key LIKE $1 ESCAPE '\\' LIMIT $2)
+UNION
+SELECT buyer_id FROM guests
+WHERE name IN (SELECT name FROM guests WHERE LOWER(name) LIKE $1 ESCAPE '\\' LIMIT $2)";
 
-static FIND: OnceLock<String> = OnceLock::new();
+static FIND: OnceLock<[String; 2]> = OnceLock::new();
 
-pub(super) fn find_statement() -> &'static str {
+/// The statements that find names by ids: those of accounts, and those of guests.
+pub(super) fn find_statements() -> &'static [String; 2] {
     FIND.get_or_init(|| {
         let ids: Vec<String> = (1..=IDS).map(|n| format!("${n}")).collect();
-        format!("SELECT id, email, username FROM users WHERE id IN ({})", ids.join(", "))
+        let ids = ids.join(", ");
+        [
+            format!("SELECT id, email, username FROM users WHERE id IN ({ids})"),
+            format!("SELECT buyer_id, name FROM guests WHERE buyer_id IN ({ids})"),
+        ]
     })
 }
 
-/// At least `limit` accounts, in no order, with `part` in their addresses or names; all of them when there are fewer. `part`
-/// is in lower case.
+/// At least `limit` buyers, in no order, with `part` in their addresses or names; all of them when there are fewer. `part` is in
+/// lower case.
 ///
 /// # Errors
 /// When the database fails.
@@ -52,7 +64,7 @@ fn parse_buyer_id(id: String) -> Result<BuyerId, StoreError> {
     }
 }
 
-/// The people behind these ids; ids without an account are left out.
+/// The people behind these ids: accounts, and guests. Other ids are left out.
 ///
 /// # Errors
 /// When the database fails.
@@ -60,16 +72,35 @@ pub async fn find_identities(
     store: &Store,
     ids: &[BuyerId],
 ) -> Result<HashMap<BuyerId, BuyerIdentity>, StoreError> {
+    let [find_accounts, find_guests] = find_statements();
     let mut people = HashMap::new();
     for ids in ids.chunks(IDS) {
-        let mut query = sqlx::query(find_statement());
-        for n in 0..IDS {
-            query = query.bind(ids.get(n).or(ids.last()).map(BuyerId::to_string));
+        for row in find_rows(store, find_accounts.as_str(), ids).await? {
+            let (email, username) = (row.try_get("email")?, Some(row.try_get("username")?));
+            people.insert(parse_buyer_id(row.try_get("id")?)?, BuyerIdentity { email, username });
         }
-        for row in query.fetch_all(store.reader()).await? {
-            let person = BuyerIdentity { email: row.try_get("email")?, username: row.try_get("username")? };
-            people.insert(parse_buyer_id(row.try_get("id")?)?, person);
+        let unknown: Vec<BuyerId> = ids.iter().filter(|id| !people.contains_key(id)).copied().collect();
+        if unknown.is_empty() {
+            continue;
+        }
+        for row in find_rows(store, find_guests.as_str(), &unknown).await? {
+            let email = row.try_get("name")?;
+            let buyer = parse_buyer_id(row.try_get("buyer_id")?)?;
+            people.insert(buyer, BuyerIdentity { email, username: None });
         }
     }
     Ok(people)
+}
+
+/// The rows of at most [`IDS`] ids, which are not none.
+async fn find_rows(
+    store: &Store,
+    statement: &'static str,
+    ids: &[BuyerId],
+) -> Result<Vec<AnyRow>, StoreError> {
+    let mut query = sqlx::query(statement);
+    for n in 0..IDS {
+        query = query.bind(ids.get(n).or(ids.last()).map(BuyerId::to_string));
+    }
+    Ok(query.fetch_all(store.reader()).await?)
 }

@@ -11,6 +11,8 @@ pub enum ChangeCounter {
     Sessions,
     /// Admins. The counter serialises processes that would make the first one or take the role away from the last.
     Admins,
+    /// Jobs of the dialect `turnstile`. The counter is the number of the last one.
+    TurnstileJobs,
 }
 
 impl ChangeCounter {
@@ -19,14 +21,18 @@ impl ChangeCounter {
             Self::Catalogue => "catalogue",
             Self::Sessions => "sessions",
             Self::Admins => "admins",
+            Self::TurnstileJobs => "turnstile_jobs",
         }
     }
 }
 
-pub(super) const STATEMENTS: &[&str] = &[COUNT_UP, FIND];
+pub(super) const STATEMENTS: &[&str] = &[COUNT_UP, COUNT_UP_BY, FIND];
 
 const COUNT_UP: &str = "
 UPDATE changes SET count = count + 1 WHERE name = $1 RETURNING count";
+
+const COUNT_UP_BY: &str = "
+UPDATE changes SET count = count + $2 WHERE name = $1 RETURNING count";
 
 const FIND: &str = "
 SELECT count FROM changes WHERE name = $1";
@@ -38,6 +44,19 @@ SELECT count FROM changes WHERE name = $1";
 /// When the database fails.
 pub async fn increment(writing: &mut StoreTransaction, what: ChangeCounter) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar(COUNT_UP).bind(what.as_str()).fetch_one(writing.connection()).await?)
+}
+
+/// Adds to a counter and returns it. The next increment waits until the transaction ends, also when nothing is added.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn increment_by(
+    writing: &mut StoreTransaction,
+    what: ChangeCounter,
+    added: i64,
+) -> Result<i64, StoreError> {
+    let query = sqlx::query_scalar(COUNT_UP_BY).bind(what.as_str()).bind(added);
+    Ok(query.fetch_one(writing.connection()).await?)
 }
 
 /// The number of the last change that is committed. What is read after it holds that change.

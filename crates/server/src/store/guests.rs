@@ -3,6 +3,7 @@
 use super::bulk_insert::BulkInsert;
 use super::{Store, StoreError, StoreTransaction};
 use sale::{BuyerId, Timestamp};
+use sqlx::Row;
 
 /// A buyer without an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +16,7 @@ pub struct GuestRow {
     pub created_at: Timestamp,
 }
 
-pub(super) const STATEMENTS: &[&str] = &[FIND_NAME];
+pub(super) const STATEMENTS: &[&str] = &[FIND, FIND_BY_NAME];
 
 pub(super) static INSERT: BulkInsert = BulkInsert::new(
     "INSERT INTO guests (buyer_id, origin, name, created_at)",
@@ -23,8 +24,19 @@ pub(super) static INSERT: BulkInsert = BulkInsert::new(
     "ON CONFLICT (buyer_id) DO NOTHING",
 );
 
-const FIND_NAME: &str = "
-SELECT name FROM guests WHERE buyer_id = $1";
+const FIND: &str = "
+SELECT name, created_at FROM guests WHERE buyer_id = $1";
+
+/// A guest as the table knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredGuest {
+    /// The text by which the guest is known.
+    pub name: String,
+    pub created_at: Timestamp,
+}
+
+const FIND_BY_NAME: &str = "
+SELECT buyer_id FROM guests WHERE name IN ($1, $2) ORDER BY created_at, buyer_id LIMIT $3";
 
 /// Adds guests; one that is there already stays as it is. No two rows may be of one buyer.
 ///
@@ -38,11 +50,28 @@ pub async fn insert(writing: &mut StoreTransaction, rows: &[GuestRow]) -> Result
         .await
 }
 
-/// The text by which a guest is known; `None` when the buyer is no guest.
+/// A guest; `None` when the buyer is none.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn find_name(store: &Store, buyer: BuyerId) -> Result<Option<String>, StoreError> {
-    let query = sqlx::query_scalar(FIND_NAME).bind(buyer.to_string());
-    Ok(query.fetch_optional(store.reader()).await?)
+pub async fn find(store: &Store, buyer: BuyerId) -> Result<Option<StoredGuest>, StoreError> {
+    let row = sqlx::query(FIND).bind(buyer.to_string()).fetch_optional(store.reader()).await?;
+    let read = |row: sqlx::any::AnyRow| {
+        Ok(StoredGuest { name: row.try_get("name")?, created_at: Timestamp(row.try_get("created_at")?) })
+    };
+    row.map(read).transpose()
+}
+
+/// Up to `limit` guests who are known by one of two texts, oldest first.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find_by_name(store: &Store, names: [&str; 2], limit: u32) -> Result<Vec<BuyerId>, StoreError> {
+    let query = names.into_iter().fold(sqlx::query_scalar(FIND_BY_NAME), |query, name| query.bind(name));
+    let ids: Vec<String> = query.bind(i64::from(limit)).fetch_all(store.reader()).await?;
+    let parse = |id: String| match id.parse() {
+        Ok(buyer) => Ok(buyer),
+        Err(_) => Err(StoreError::Damaged { table: "guests", id, reason: "its id is not a UUID" }),
+    };
+    ids.into_iter().map(parse).collect()
 }

@@ -27,7 +27,9 @@ impl LedgerTraces {
 impl fmt::Display for LedgerTraces {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { sales, orders, payments } = self;
-        write!(f, "{sales} sales, {orders} orders and {payments} payments")
+        let end = |count: u64| if count == 1 { "" } else { "s" };
+        write!(f, "{sales} sale{}, ", end(*sales))?;
+        write!(f, "{orders} order{} and {payments} payment{}", end(*orders), end(*payments))
     }
 }
 
@@ -53,7 +55,7 @@ pub async fn count(store: &Store) -> Result<LedgerTraces, StoreError> {
     Ok(LedgerTraces { sales: count("sales")?, orders: count("orders")?, payments: count("payments")? })
 }
 
-/// Every sale that has a row, also half-made and deleted ones.
+/// Every sale that has a row, also unannounced and deleted ones.
 ///
 /// # Errors
 /// When the database fails.

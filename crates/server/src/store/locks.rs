@@ -12,6 +12,8 @@ use sha2::{Digest, Sha256};
 const LOCK_CATALOGUE: &str =
     "SELECT pg_advisory_xact_lock(7016996765293437281 # 'sales'::regclass::oid::bigint)::text";
 
+const LOCK_ADDRESS: &str = "SELECT pg_advisory_xact_lock($1 # 'guests'::regclass::oid::bigint)::text";
+
 const TRY_LOCK_FOLLOWER: &str = "SELECT pg_try_advisory_lock($1 # 'followers'::regclass::oid::bigint)";
 /// The same number, for the keys of followers.
 const LOCK_SPACE: i64 = 7_016_996_765_293_437_281;
@@ -42,6 +44,21 @@ impl Store {
         for statement in [LONG_IDLE_TIMEOUT, LOCK_CATALOGUE] {
             sqlx::query(statement).execute(writing.connection()).await?;
         }
+        Ok(AdvisoryLock(Some(writing)))
+    }
+
+    /// Waits until no other process orders for an address, at most as long as a statement may take. Two addresses may share a lock.
+    ///
+    /// # Errors
+    /// As [`Store::lock_catalogue`].
+    pub async fn lock_address(&self, address: &str) -> Result<AdvisoryLock, StoreError> {
+        if self.backend == StoreBackend::Sqlite {
+            return Ok(AdvisoryLock(None));
+        }
+        let mut writing = self.begin().await?;
+        sqlx::query(LONG_IDLE_TIMEOUT).execute(writing.connection()).await?;
+        let key = LOCK_SPACE ^ name_key(address);
+        sqlx::query(LOCK_ADDRESS).bind(key).execute(writing.connection()).await?;
         Ok(AdvisoryLock(Some(writing)))
     }
 

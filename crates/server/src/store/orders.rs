@@ -5,6 +5,7 @@ use super::{Store, StoreError, StoreTransaction, like_pattern};
 use sale::{BuyerId, EventSeq, Money, OrderId, OrderStatus, OrderView, SaleId, Timestamp};
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
+use std::collections::HashSet;
 use std::sync::OnceLock;
 use uuid::Uuid;
 
@@ -16,6 +17,8 @@ pub struct OrderRow {
     pub unit_price: Money,
     /// When it was paid, if it was held before that.
     pub paid_at: Option<Timestamp>,
+    /// The event that made it. A row that is there keeps its own.
+    pub made_seq: EventSeq,
     /// The event that last changed it.
     pub seq: EventSeq,
 }
@@ -47,6 +50,17 @@ pub struct SearchMatches {
 /// Buyers, or orders, that one statement names. A scan is faster than a statement that names more.
 pub const MATCHES_MAX: usize = 200;
 
+/// Which orders a list by offset has: those of one sale, or of all; those of some buyers, or of everyone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OffsetFilter {
+    pub sale: Option<SaleId>,
+    /// At most [`OFFSET_BUYERS_MAX`]; `None` is everyone.
+    pub buyers: Option<Vec<BuyerId>>,
+}
+
+/// Buyers of one list by offset: those who bear one name.
+pub const OFFSET_BUYERS_MAX: usize = 20;
+
 /// The totals of a sale's orders in one status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusTotals {
@@ -62,9 +76,9 @@ pub struct StatusTotals {
 
 pub(super) static UPSERT: BulkInsert = BulkInsert::new(
     "INSERT INTO orders (id, sale_id, buyer_id, quantity, unit_price_minor, currency, status, expires_at, paying_until, \
-     restocked, made_at, changed_at, paid_at, seq)",
-    14,
-    // An order's quantity and price never change: the first event of an order inserts them.
+     restocked, made_at, changed_at, paid_at, made_seq, seq)",
+    15,
+    // An order's quantity, price and first event never change: that event inserts them.
     "ON CONFLICT (id) DO UPDATE SET \
      status = excluded.status, \
      expires_at = excluded.expires_at, \
@@ -141,10 +155,141 @@ fn build_list_statement(filters: usize) -> String {
     ));
     format!(
         "SELECT id, sale_id, buyer_id, quantity, unit_price_minor, currency, status, expires_at, paying_until, restocked, \
-         made_at, changed_at, paid_at, seq FROM orders WHERE {} ORDER BY made_at DESC, id DESC LIMIT ${}",
+         made_at, changed_at, paid_at, made_seq, seq FROM orders WHERE {} ORDER BY made_at DESC, id DESC LIMIT ${}",
         conditions.join(" AND "),
         next()
     )
+}
+
+/// Ids a statement; a question for fewer repeats its last one.
+const IDS: usize = 50;
+
+static OFFSET_STATEMENTS: OnceLock<OffsetStatements> = OnceLock::new();
+
+/// The statements of lists by offset. Each combination of the filters has its own, for the planner.
+struct OffsetStatements {
+    pages: [String; 4],
+    counts: [String; 4],
+    find_known: String,
+}
+
+fn offset_statements_once() -> &'static OffsetStatements {
+    OFFSET_STATEMENTS.get_or_init(|| {
+        let list = |from: usize, len: usize| {
+            (from..from + len).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ")
+        };
+        let conditions = |filters: usize| {
+            let mut conditions = Vec::new();
+            let mut parameters = 0;
+            if filters & OF_SALE != 0 {
+                parameters += 1;
+                conditions.push(format!("sale_id = ${parameters}"));
+            }
+            if filters & OF_BUYER != 0 {
+                conditions.push(format!("buyer_id IN ({})", list(parameters + 1, OFFSET_BUYERS_MAX)));
+                parameters += OFFSET_BUYERS_MAX;
+            }
+            let text = if conditions.is_empty() {
+                String::new()
+            } else {
+                format!(" WHERE {}", conditions.join(" AND "))
+            };
+            (text, parameters)
+        };
+        OffsetStatements {
+            pages: std::array::from_fn(|filters| {
+                let (conditions, parameters) = conditions(filters);
+                format!(
+                    "SELECT id, sale_id, buyer_id, quantity, unit_price_minor, currency, status, expires_at, \
+                     paying_until, restocked, made_at, changed_at, paid_at, made_seq, seq FROM orders{conditions} \
+                     ORDER BY made_at DESC, id DESC LIMIT ${} OFFSET ${}",
+                    parameters + 1,
+                    parameters + 2
+                )
+            }),
+            counts: std::array::from_fn(|filters| {
+                format!("SELECT COUNT(*) FROM orders{}", conditions(filters).0)
+            }),
+            find_known: format!("SELECT id FROM orders WHERE id IN ({})", list(1, IDS)),
+        }
+    })
+}
+
+/// The statements of lists by offset.
+pub(super) fn offset_statements() -> impl Iterator<Item = &'static str> {
+    let OffsetStatements { pages, counts, find_known } = offset_statements_once();
+    pages.iter().chain(counts).chain([find_known]).map(String::as_str)
+}
+
+impl OffsetFilter {
+    fn bits(&self) -> usize {
+        let bit = |is_set: bool, bit: usize| if is_set { bit } else { 0 };
+        bit(self.sale.is_some(), OF_SALE) + bit(self.buyers.is_some(), OF_BUYER)
+    }
+
+    /// The values of the statement's conditions; what is not given equals nothing.
+    fn values(&self) -> impl Iterator<Item = Option<String>> {
+        let buyers = self.buyers.as_ref().map(|buyers| {
+            (0..OFFSET_BUYERS_MAX).map(|n| buyers.get(n).map(BuyerId::to_string)).collect::<Vec<_>>()
+        });
+        self.sale.map(|sale| Some(sale.to_string())).into_iter().chain(buyers.into_iter().flatten())
+    }
+}
+
+/// Up to `limit` orders, newest first, without the first `offset`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list_from_offset(
+    store: &Store,
+    filter: &OffsetFilter,
+    offset: u64,
+    limit: u32,
+) -> Result<Vec<OrderRow>, StoreError> {
+    let statement = &offset_statements_once().pages[filter.bits()];
+    let query = filter
+        .values()
+        .fold(sqlx::query(AssertSqlSafe(statement.as_str())), |query, value| query.bind(value));
+    let offset = i64::try_from(offset).unwrap_or(i64::MAX);
+    let query = query.bind(i64::from(limit)).bind(offset);
+    query.fetch_all(store.reader()).await?.iter().map(read).collect()
+}
+
+/// How many orders the filter matches.
+///
+/// # Errors
+/// When the database fails.
+pub async fn count_matching(store: &Store, filter: &OffsetFilter) -> Result<u64, StoreError> {
+    let statement = &offset_statements_once().counts[filter.bits()];
+    let query = filter
+        .values()
+        .fold(sqlx::query_scalar(AssertSqlSafe(statement.as_str())), |query, value| query.bind(value));
+    let count: i64 = query.fetch_one(store.reader()).await?;
+    Ok(count.unsigned_abs())
+}
+
+/// Those of the orders that the table has.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find_known(store: &Store, ids: &[OrderId]) -> Result<HashSet<OrderId>, StoreError> {
+    let mut known = HashSet::new();
+    for ids in ids.chunks(IDS) {
+        let mut query = sqlx::query_scalar(AssertSqlSafe(offset_statements_once().find_known.as_str()));
+        for n in 0..IDS {
+            query = query.bind(ids.get(n).or(ids.last()).map(OrderId::to_string));
+        }
+        let found: Vec<String> = query.fetch_all(store.reader()).await?;
+        known.extend(found.into_iter().map(parse_order_id).collect::<Result<Vec<_>, _>>()?);
+    }
+    Ok(known)
+}
+
+fn parse_order_id(id: String) -> Result<OrderId, StoreError> {
+    match id.parse() {
+        Ok(order) => Ok(order),
+        Err(_) => Err(StoreError::Damaged { table: "orders", id, reason: "its id is not a UUID" }),
+    }
 }
 
 /// Writes orders as they are at their `seq`; a row that is newer stays. No order may be given twice.
@@ -174,6 +319,7 @@ pub async fn upsert(writing: &mut StoreTransaction, rows: &[OrderRow]) -> Result
             .bind(row.order.made_at.0)
             .bind(row.order.changed_at.0)
             .bind(row.paid_at.map(|at| at.0))
+            .bind(row.made_seq.0.cast_signed())
             .bind(row.seq.0.cast_signed())
     });
     write.await
@@ -243,11 +389,7 @@ async fn select(
 pub async fn find_ids_like(store: &Store, part: &str, limit: u32) -> Result<Vec<OrderId>, StoreError> {
     let query = sqlx::query_scalar(FIND_IDS_LIKE).bind(like_pattern(part)).bind(i64::from(limit));
     let ids: Vec<String> = query.fetch_all(store.reader()).await?;
-    let id = |id: String| match id.parse() {
-        Ok(order) => Ok(order),
-        Err(_) => Err(StoreError::Damaged { table: "orders", id, reason: "its id is not a UUID" }),
-    };
-    ids.into_iter().map(id).collect()
+    ids.into_iter().map(parse_order_id).collect()
 }
 
 /// The totals of a sale's orders, by status.
@@ -311,6 +453,7 @@ fn read(row: &AnyRow) -> Result<OrderRow, StoreError> {
         },
         unit_price: Money { minor, currency },
         paid_at: row.try_get::<Option<i64>, _>("paid_at")?.map(Timestamp),
+        made_seq: EventSeq(row.try_get::<i64, _>("made_seq")?.cast_unsigned()),
         seq: EventSeq(row.try_get::<i64, _>("seq")?.cast_unsigned()),
     })
 }

@@ -1,6 +1,7 @@
 //! The `products` table. A product is never removed, only marked: old orders keep its name.
 
 use super::changes::{self, ChangeCounter};
+use super::integer_ids::{self, IntegerIdKind};
 use super::{Store, StoreError, StoreTransaction};
 use sale::{Money, Timestamp};
 use sqlx::Row;
@@ -40,11 +41,15 @@ pub struct Product {
     pub deleted_at: Option<Timestamp>,
 }
 
-pub(super) const STATEMENTS: &[&str] = &[INSERT, UPDATE, DELETE, FIND, LIST_FIRST, LIST_AFTER];
+pub(super) const STATEMENTS: &[&str] = &[INSERT, EXISTS, UPDATE, DELETE, FIND, LIST_FIRST, LIST_AFTER];
 
 const INSERT: &str = "
-INSERT INTO products (id, name, description, price_minor, currency, category, image_url, created_at, updated_at, deleted_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, NULL)";
+INSERT INTO products
+    (id, name, description, price_minor, currency, category, image_url, created_at, updated_at, deleted_at, integer_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, NULL, $10)";
+
+const EXISTS: &str = "
+SELECT id FROM products WHERE id = $1";
 
 const UPDATE: &str = "
 UPDATE products
@@ -73,11 +78,12 @@ WHERE deleted_at IS NULL AND (created_at < $1 OR (created_at = $1 AND id < $2))
 ORDER BY created_at DESC, id DESC
 LIMIT $3";
 
-/// Adds a product.
+/// Adds a product and gives it its integer id.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn insert(writing: &mut StoreTransaction, product: &Product) -> Result<(), StoreError> {
+    let integer_id = integer_ids::take_next(writing, IntegerIdKind::Products).await?;
     sqlx::query(INSERT)
         .bind(product.id.to_string())
         .bind(product.name.as_str())
@@ -88,9 +94,19 @@ pub async fn insert(writing: &mut StoreTransaction, product: &Product) -> Result
         .bind(product.image_url.as_deref())
         .bind(product.created_at.0)
         .bind(product.updated_at.0)
+        .bind(integer_id)
         .execute(writing.connection())
         .await?;
     Ok(())
+}
+
+/// Whether there is or was a product of this id, as the transaction sees it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn exists(writing: &mut StoreTransaction, id: ProductId) -> Result<bool, StoreError> {
+    let found = sqlx::query(EXISTS).bind(id.to_string()).fetch_optional(writing.connection()).await?;
+    Ok(found.is_some())
 }
 
 /// Writes an edited product. False when there is none of its id.

@@ -6,6 +6,8 @@ use super::{Store, StoreError, StoreTransaction};
 use sale::{BuyerId, EventSeq, SaleId, Ticket, Timestamp};
 use sqlx::Row;
 use sqlx::any::AnyRow;
+use std::collections::HashMap;
+use std::sync::OnceLock;
 
 /// One entry of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +67,7 @@ pub(super) static UPSERT: BulkInsert = BulkInsert::new(
      WHERE excluded.seq > queue_entries.seq",
 );
 
-pub(super) const STATEMENTS: &[&str] = &[DROP, EXTEND, LIST, FIND_NEWEST];
+pub(super) const STATEMENTS: &[&str] = &[DROP, EXTEND, LIST, FIND_NEWEST, COUNT_LAPSED];
 
 pub(super) const DROP: &str = "
 DELETE FROM queue_entries WHERE sale_id = $1";
@@ -86,6 +88,9 @@ FROM queue_entries
 WHERE sale_id = $1 AND buyer_id = $2
 ORDER BY ticket DESC
 LIMIT 1";
+
+const COUNT_LAPSED: &str = "
+SELECT COUNT(*) FROM queue_entries WHERE sale_id = $1 AND status = 'lapsed'";
 
 /// Writes entries as they are at their `seq`; a row that is newer stays. No ticket may be given twice.
 ///
@@ -154,6 +159,61 @@ pub async fn find_newest(
 ) -> Result<Option<QueueRow>, StoreError> {
     let query = sqlx::query(FIND_NEWEST).bind(sale.to_string()).bind(buyer.to_string());
     query.fetch_optional(store.reader()).await?.as_ref().map(read).transpose()
+}
+
+/// Tickets a statement; a question for fewer repeats its last one.
+const TICKETS: usize = 50;
+
+static FIND_JOINED: OnceLock<String> = OnceLock::new();
+
+/// The statement that finds when tickets were given.
+pub(super) fn find_joined_statement() -> &'static str {
+    FIND_JOINED.get_or_init(|| {
+        let tickets: Vec<String> = (2..=TICKETS + 1).map(|n| format!("${n}")).collect();
+        format!(
+            "SELECT ticket, joined_at FROM queue_entries WHERE sale_id = $1 AND ticket IN ({})",
+            tickets.join(", ")
+        )
+    })
+}
+
+/// When tickets of a sale were given, as far as the table has them.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find_joined(
+    store: &Store,
+    sale: SaleId,
+    tickets: &[Ticket],
+) -> Result<HashMap<Ticket, Timestamp>, StoreError> {
+    let mut joined = HashMap::with_capacity(tickets.len());
+    for tickets in tickets.chunks(TICKETS) {
+        let mut query = sqlx::query(find_joined_statement()).bind(sale.to_string());
+        for n in 0..TICKETS {
+            query = query.bind(tickets.get(n).or(tickets.last()).map(|ticket| i64::from(ticket.0)));
+        }
+        for row in query.fetch_all(store.reader()).await? {
+            let ticket: i64 = row.try_get("ticket")?;
+            let (id, reason) = (ticket.to_string(), "its ticket is out of range");
+            let number = u32::try_from(ticket).map_err(|_| StoreError::Damaged {
+                table: "queue_entries",
+                id,
+                reason,
+            })?;
+            joined.insert(Ticket(number), Timestamp(row.try_get("joined_at")?));
+        }
+    }
+    Ok(joined)
+}
+
+/// How many admissions of a sale ran out unused.
+///
+/// # Errors
+/// When the database fails.
+pub async fn count_lapsed(store: &Store, sale: SaleId) -> Result<u64, StoreError> {
+    let query = sqlx::query_scalar(COUNT_LAPSED).bind(sale.to_string());
+    let count: i64 = query.fetch_one(store.reader()).await?;
+    Ok(count.unsigned_abs())
 }
 
 fn read(row: &AnyRow) -> Result<QueueRow, StoreError> {

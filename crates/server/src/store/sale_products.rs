@@ -125,13 +125,16 @@ pub async fn put(
     Ok(())
 }
 
-/// Removes what a half-made sale would have shown.
-pub(super) async fn remove_half_made(writing: &mut StoreTransaction, sale: SaleId) -> Result<(), StoreError> {
+/// Removes what an unannounced sale would have shown.
+pub(super) async fn remove_unannounced(
+    writing: &mut StoreTransaction,
+    sale: SaleId,
+) -> Result<(), StoreError> {
     sqlx::query(REMOVE).bind(sale.to_string()).execute(writing.connection()).await?;
     Ok(())
 }
 
-/// All versions of the sales that are neither deleted nor half-made: sale by sale, oldest first.
+/// All versions of the sales that are neither deleted nor unannounced: sale by sale, oldest first.
 ///
 /// # Errors
 /// When the database fails.

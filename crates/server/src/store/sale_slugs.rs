@@ -36,7 +36,7 @@ pub(super) async fn insert(
     Ok(query.fetch_optional(writing.connection()).await?.is_some())
 }
 
-/// Whether the sale may get the slug: no other sale has or had it, half-made and deleted ones included.
+/// Whether the sale may get the slug: no other sale has or had it, unannounced and deleted ones included.
 ///
 /// # Errors
 /// When the database fails.
@@ -45,8 +45,11 @@ pub async fn is_free_for(store: &Store, slug: &str, sale: SaleId) -> Result<bool
     Ok(owner.is_none_or(|owner| owner == sale.to_string()))
 }
 
-/// Frees the slug of a half-made sale: it never led anywhere.
-pub(super) async fn remove_half_made(writing: &mut StoreTransaction, sale: SaleId) -> Result<(), StoreError> {
+/// Frees the slug of an unannounced sale: it never led anywhere.
+pub(super) async fn remove_unannounced(
+    writing: &mut StoreTransaction,
+    sale: SaleId,
+) -> Result<(), StoreError> {
     sqlx::query(REMOVE).bind(sale.to_string()).execute(writing.connection()).await?;
     Ok(())
 }

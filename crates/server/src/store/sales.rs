@@ -4,7 +4,7 @@
 use super::changes::{self, ChangeCounter};
 use super::products::ProductId;
 use super::sale_products::{self, SoldProduct};
-use super::{Store, StoreError, StoreTransaction, admin_keys, sale_slugs};
+use super::{Store, StoreError, StoreTransaction, admin_keys, integer_ids, sale_slugs};
 use sale::{BuyerId, SaleId, Timestamp};
 use sqlx::Row;
 use sqlx::any::AnyRow;
@@ -94,8 +94,8 @@ pub(super) const STATEMENTS: &[&str] = &[
     INSERT,
     SET_ANNOUNCED,
     REMOVE,
-    LIST_HALF_MADE,
-    IS_HALF_MADE,
+    LIST_UNANNOUNCED,
+    IS_UNANNOUNCED,
     SET_SLUG,
     SET_PRODUCT,
     BUMP_REVISION,
@@ -118,10 +118,10 @@ UPDATE sales SET announced_at = $1 WHERE id = $2 AND announced_at IS NULL";
 const REMOVE: &str = "
 DELETE FROM sales WHERE id = $1 AND announced_at IS NULL";
 
-const LIST_HALF_MADE: &str = "
+const LIST_UNANNOUNCED: &str = "
 SELECT id FROM sales WHERE announced_at IS NULL AND created_at < $1";
 
-const IS_HALF_MADE: &str = "
+const IS_UNANNOUNCED: &str = "
 SELECT id FROM sales WHERE id = $1 AND announced_at IS NULL AND deleted_at IS NULL";
 
 const SET_SLUG: &str = "
@@ -151,7 +151,7 @@ SELECT id FROM sales WHERE payment IS NULL AND announced_at IS NOT NULL";
 const SET_PAYMENT: &str = "
 UPDATE sales SET payment = $1 WHERE id = $2 AND payment IS NULL";
 
-/// Adds a sale's row, half-made until [`set_announced`], with its slug and its product as it is. False when another sale has or had
+/// Adds a sale's row, unannounced until [`set_announced`], with its slug and its product as it is. False when another sale has or had
 /// the slug.
 ///
 /// # Errors
@@ -178,27 +178,30 @@ pub async fn insert(writing: &mut StoreTransaction, sale: NewSale<'_>) -> Result
     Ok(true)
 }
 
-/// Marks a sale as announced: from now on it is listed.
+/// Marks a sale as announced: from now on it is listed and has an integer id.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn set_announced(store: &Store, id: SaleId, now: Timestamp) -> Result<(), StoreError> {
     let mut writing = store.begin().await?;
-    sqlx::query(SET_ANNOUNCED).bind(now.0).bind(id.to_string()).execute(writing.connection()).await?;
+    let query = sqlx::query(SET_ANNOUNCED).bind(now.0).bind(id.to_string());
+    if query.execute(writing.connection()).await?.rows_affected() > 0 {
+        integer_ids::number_sale(&mut writing, id).await?;
+    }
     changes::increment(&mut writing, ChangeCounter::Catalogue).await?;
     writing.commit().await
 }
 
-/// Removes a half-made sale's row and frees its slug and the key of the request that made it; leaves any other sale alone.
+/// Removes an unannounced sale's row and frees its slug and the key of the request that made it; leaves any other sale alone.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn remove_half_made(store: &Store, id: SaleId) -> Result<(), StoreError> {
+pub async fn remove_unannounced(store: &Store, id: SaleId) -> Result<(), StoreError> {
     let mut writing = store.begin().await?;
     let removed = sqlx::query(REMOVE).bind(id.to_string()).execute(writing.connection()).await?;
     if removed.rows_affected() > 0 {
-        sale_products::remove_half_made(&mut writing, id).await?;
-        sale_slugs::remove_half_made(&mut writing, id).await?;
+        sale_products::remove_unannounced(&mut writing, id).await?;
+        sale_slugs::remove_unannounced(&mut writing, id).await?;
         admin_keys::delete_by_subject(&mut writing, id.0).await?;
     }
     writing.commit().await
@@ -208,8 +211,8 @@ pub async fn remove_half_made(store: &Store, id: SaleId) -> Result<(), StoreErro
 ///
 /// # Errors
 /// When the database fails.
-pub async fn list_half_made(store: &Store, before: Timestamp) -> Result<Vec<SaleId>, StoreError> {
-    sqlx::query(LIST_HALF_MADE)
+pub async fn list_unannounced(store: &Store, before: Timestamp) -> Result<Vec<SaleId>, StoreError> {
+    sqlx::query(LIST_UNANNOUNCED)
         .bind(before.0)
         .fetch_all(store.writer())
         .await?
@@ -222,8 +225,8 @@ pub async fn list_half_made(store: &Store, before: Timestamp) -> Result<Vec<Sale
 ///
 /// # Errors
 /// When the database fails.
-pub async fn is_half_made(store: &Store, id: SaleId) -> Result<bool, StoreError> {
-    Ok(sqlx::query(IS_HALF_MADE).bind(id.to_string()).fetch_optional(store.reader()).await?.is_some())
+pub async fn is_unannounced(store: &Store, id: SaleId) -> Result<bool, StoreError> {
+    Ok(sqlx::query(IS_UNANNOUNCED).bind(id.to_string()).fetch_optional(store.reader()).await?.is_some())
 }
 
 /// Writes an edited sale's row. It keeps the slugs that it had.
@@ -303,7 +306,7 @@ pub async fn delete(store: &Store, id: SaleId, now: Timestamp) -> Result<(), Sto
     writing.commit().await
 }
 
-/// All sales that are neither deleted nor half-made, newest first.
+/// All sales that are neither deleted nor unannounced, newest first.
 ///
 /// # Errors
 /// When the database fails.
@@ -311,7 +314,7 @@ pub async fn list(store: &Store) -> Result<Vec<SaleRow>, StoreError> {
     sqlx::query(LIST).fetch_all(store.reader()).await?.iter().map(read).collect()
 }
 
-/// The sales of a product, half-made ones included.
+/// The sales of a product, unannounced ones included.
 ///
 /// # Errors
 /// When the database fails.

@@ -18,6 +18,8 @@ pub(super) const STATEMENTS: &[&str] = &[
     EXTEND,
     REVOKE,
     REVOKE_ALL,
+    INSERT_REVOKED,
+    FIND_ROLE,
     COUNT_OPEN,
     REVOKED_SINCE,
     REVOKED_AFTER,
@@ -54,6 +56,16 @@ UPDATE sessions SET revoked_at = $1, revoked_as = $2 WHERE id = $3 AND revoked_a
 const REVOKE_ALL: &str = "
 UPDATE sessions SET revoked_at = $1, revoked_as = $2 WHERE user_id = $3 AND revoked_at IS NULL
 RETURNING id";
+
+// A session that a restored copy of the tables does not know.
+const INSERT_REVOKED: &str = "
+INSERT INTO sessions (id, user_id, created_at, expires_at, revoked_at, revoked_as)
+SELECT $1, id, $2, $3, $2, $4 FROM users WHERE id = $5
+ON CONFLICT (id) DO NOTHING";
+
+const FIND_ROLE: &str = "
+SELECT users.role AS role FROM sessions JOIN users ON users.id = sessions.user_id
+WHERE sessions.id = $1 AND sessions.user_id = $2 AND sessions.revoked_at IS NULL";
 
 const COUNT_OPEN: &str = "
 SELECT COUNT(*) FROM sessions WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2";
@@ -228,6 +240,41 @@ pub async fn revoke(
         .fetch_optional(writing.connection())
         .await?;
     Ok(revoked.is_some())
+}
+
+/// Ends a session that the tables may not know, because they are an older copy: an account's own wish to end it must not be lost. The
+/// session is kept until `lives_until`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn revoke_known_or_not(
+    writing: &mut StoreTransaction,
+    (session, user): (Uuid, BuyerId),
+    now: Timestamp,
+    lives_until: Timestamp,
+) -> Result<(), StoreError> {
+    if revoke(writing, session, now).await? {
+        return Ok(());
+    }
+    let number = changes::increment(writing, ChangeCounter::Sessions).await?;
+    sqlx::query(INSERT_REVOKED)
+        .bind(session.to_string())
+        .bind(now.0)
+        .bind(lives_until.0)
+        .bind(number)
+        .bind(user.to_string())
+        .execute(writing.connection())
+        .await?;
+    Ok(())
+}
+
+/// The role of a session's account now; `None` when the session has ended or is unknown.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find_role(store: &Store, session: Uuid, user: BuyerId) -> Result<Option<String>, StoreError> {
+    let query = sqlx::query_scalar(FIND_ROLE).bind(session.to_string()).bind(user.to_string());
+    Ok(query.fetch_optional(store.reader()).await?)
 }
 
 /// Ends every session of an account, and returns which.

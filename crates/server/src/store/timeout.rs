@@ -1,6 +1,7 @@
 //! Statements with a timeout: a database that does not respond must not block its callers. It never retries.
 
 use super::damage::DamageListener;
+use super::write_state::WriteState;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
@@ -14,15 +15,16 @@ use std::time::Duration;
 pub(super) struct WithTimeout<T> {
     pub(super) inner: T,
     pub(super) timeout: Option<Duration>,
-    /// Told of damage that a statement meets.
+    /// Notified of damage that a statement meets.
     pub(super) damage: DamageListener,
-    /// Whether it is for statements that write: these are refused when they would be lost.
-    pub(super) writes: bool,
+    /// Where a failed statement is noted; `None` where statements only read.
+    pub(super) writes: Option<WriteState>,
 }
 
 impl<T> WithTimeout<T> {
+    /// Statements that write are refused when what they write would be lost.
     fn check_writable(&self) -> Result<(), Error> {
-        if self.writes { self.damage.check_writable() } else { Ok(()) }
+        if self.writes.is_some() { self.damage.check_writable() } else { Ok(()) }
     }
 }
 
@@ -35,6 +37,13 @@ pub(super) async fn with_timeout<T>(
     tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
         Err(Error::Io(io::Error::new(io::ErrorKind::TimedOut, "the database did not answer in time")))
     })
+}
+
+fn check_error(damage: &DamageListener, writes: Option<&WriteState>, error: &Error) {
+    damage.check_error(error);
+    if let Some(writes) = writes {
+        writes.check_error(error);
+    }
 }
 
 impl<'c, T: Executor<'c, Database = Any>> Executor<'c> for WithTimeout<T> {
@@ -51,13 +60,14 @@ impl<'c, T: Executor<'c, Database = Any>> Executor<'c> for WithTimeout<T> {
         if let Err(error) = self.check_writable() {
             return stream::once(std::future::ready(Err(error))).boxed();
         }
-        let damage = self.damage;
-        let rows = self.inner.fetch_many(query).inspect_err(move |error| damage.check_error(error));
+        let (damage, writes) = (self.damage, self.writes);
+        let check = move |error: &Error| check_error(&damage, writes.as_ref(), error);
+        let rows = self.inner.fetch_many(query);
         if self.timeout.is_none() {
-            return rows.boxed();
+            return rows.inspect_err(check).boxed();
         }
         // Waits for all rows: every list here is bounded and collected anyway.
-        let all = with_timeout(self.timeout, rows.try_collect::<Vec<_>>());
+        let all = with_timeout(self.timeout, rows.try_collect::<Vec<_>>()).inspect_err(check);
         stream::once(all).map_ok(|rows| stream::iter(rows.into_iter().map(Ok))).try_flatten().boxed()
     }
 
@@ -70,7 +80,7 @@ impl<'c, T: Executor<'c, Database = Any>> Executor<'c> for WithTimeout<T> {
             return std::future::ready(Err(error)).boxed();
         }
         let fetched = with_timeout(self.timeout, self.inner.fetch_optional(query));
-        fetched.inspect_err(move |error| self.damage.check_error(error)).boxed()
+        fetched.inspect_err(move |error| check_error(&self.damage, self.writes.as_ref(), error)).boxed()
     }
 
     fn prepare_with<'e>(

@@ -5,6 +5,7 @@
 use super::StoreError;
 use super::damage::DamageListener;
 use super::timeout::{WithTimeout, with_timeout};
+use super::write_state::WriteState;
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, AnyPool, Executor};
 use std::time::Duration;
@@ -16,6 +17,7 @@ pub struct StoreTransaction {
     connection: Option<PoolConnection<Any>>,
     timeout: Option<Duration>,
     damage: DamageListener,
+    writes: WriteState,
 }
 
 impl StoreTransaction {
@@ -24,10 +26,12 @@ impl StoreTransaction {
         pool: &AnyPool,
         timeout: Option<Duration>,
         damage: DamageListener,
+        writes: WriteState,
     ) -> Result<Self, StoreError> {
         damage.check_writable()?;
-        let connection = with_timeout(timeout, pool.acquire()).await?;
-        let mut transaction = Self { connection: Some(connection), timeout, damage };
+        let acquired = with_timeout(timeout, pool.acquire()).await;
+        let connection = acquired.inspect_err(|error| writes.check_error(error))?;
+        let mut transaction = Self { connection: Some(connection), timeout, damage, writes };
         transaction.connection().execute("BEGIN").await?;
         Ok(transaction)
     }
@@ -37,7 +41,10 @@ impl StoreTransaction {
     /// # Errors
     /// When the disk or the database fails. A file has nothing of it then; a database whose reply was lost may have all of it.
     pub async fn commit(self) -> Result<(), StoreError> {
-        self.end("COMMIT").await
+        let writes = self.writes.clone();
+        self.end("COMMIT").await?;
+        writes.record_success();
+        Ok(())
     }
 
     /// Undoes all of it before the next writer begins.
@@ -53,6 +60,7 @@ impl StoreTransaction {
         let ended = with_timeout(self.timeout, connection.execute(statement)).await;
         if let Err(error) = &ended {
             self.damage.check_error(error);
+            self.writes.check_error(error);
             connection.close_on_drop();
         }
         ended?;
@@ -65,7 +73,8 @@ impl StoreTransaction {
     /// Never: the connection is there until the transaction ends, and that takes the transaction.
     pub(super) fn connection(&mut self) -> WithTimeout<&mut AnyConnection> {
         let connection = self.connection.as_mut().expect("the transaction has not ended");
-        WithTimeout { inner: connection, timeout: self.timeout, damage: self.damage.clone(), writes: true }
+        let (damage, writes) = (self.damage.clone(), Some(self.writes.clone()));
+        WithTimeout { inner: connection, timeout: self.timeout, damage, writes }
     }
 }
 

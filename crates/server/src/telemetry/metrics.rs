@@ -115,6 +115,7 @@ impl ServerMetrics {
             seconds: self.seconds.get_or_create_owned(&labels),
             requests: self.requests.clone(),
             counters: Default::default(),
+            route: route.into(),
             labels,
         }
     }
@@ -168,6 +169,7 @@ const STATUS_INDEX: [u8; 400] = {
 /// Counts the requests of one method of one route.
 #[derive(Debug)]
 pub struct RouteMetrics {
+    route: Arc<str>,
     labels: RouteLabels,
     requests: Family<RequestLabels, Counter>,
     counters: [OnceLock<Counter>; STATUSES.len()],
@@ -189,7 +191,13 @@ impl RouteMetrics {
     /// The route, as the router writes it.
     #[must_use]
     pub fn route(&self) -> &str {
-        &self.labels.route
+        &self.route
+    }
+
+    /// The same, to keep.
+    #[must_use]
+    pub fn shared_route(&self) -> Arc<str> {
+        Arc::clone(&self.route)
     }
 
     fn counter(&self, status: u16) -> Counter {

@@ -55,6 +55,30 @@ impl SocketMetrics {
         );
     }
 
+    /// Adds those of the dialect `turnstile` to `metrics`.
+    pub fn register_turnstile(&self, metrics: &ServerMetrics) {
+        metrics.register(
+            "turnstile_sockets_open",
+            "Sockets of the turnstile that are open",
+            self.open.clone(),
+        );
+        metrics.register(
+            "turnstile_sockets_refused",
+            "Sockets of the turnstile that were refused",
+            self.refused.clone(),
+        );
+        metrics.register(
+            "turnstile_updates_sent",
+            "Updates handed to sockets of the turnstile",
+            self.sent.clone(),
+        );
+        metrics.register(
+            "turnstile_updates_dropped",
+            "Updates that a socket of the turnstile had no room for, because its client does not read",
+            self.dropped.clone(),
+        );
+    }
+
     /// Counts a socket that was refused.
     pub fn count_refused(&self, reason: &'static str) {
         self.refused.get_or_create(&ReasonLabels { reason }).inc();

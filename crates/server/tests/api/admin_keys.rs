@@ -194,7 +194,7 @@ async fn a_sale_is_made_once_for_each_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sale_that_a_crash_left_half_made_is_announced_by_the_same_request() {
+async fn a_sale_that_a_crash_left_unannounced_is_announced_by_the_same_request() {
     let app = TestApp::start().await;
     let merchant = Merchant::sign_in(&app).await;
     let admin = BuyerId(app.admin().await.id.parse().unwrap());
@@ -210,7 +210,7 @@ async fn a_sale_that_a_crash_left_half_made_is_announced_by_the_same_request() {
         let row = key.create_row(KeyOperation::CreateSale, content, sale.0, merchant.now());
         let mut writing = shop.store.begin().await.unwrap();
         assert!(admin_keys::insert(&mut writing, &row).await.unwrap());
-        let slug = format!("half-made-{n}");
+        let slug = format!("unannounced-{n}");
         let (created_at, payment, provider) = (merchant.now(), PaymentMode::Required, "sandbox");
         let limit_by = LimitScope::Account;
         let product = product.parse().unwrap();

@@ -299,6 +299,11 @@ async fn a_full_disk_refuses_buyers_honestly_and_is_forgotten_when_there_is_room
         assert!(!reply.header("retry-after").is_empty(), "{path}");
         reply.problem();
     }
+    let health = shop.get("/health", "").await;
+    assert_eq!(health.status, StatusCode::SERVICE_UNAVAILABLE);
+    let components = health.json()["components"].clone();
+    let database = components.as_array().unwrap().iter().find(|one| one["name"] == "shop database").unwrap();
+    assert_eq!(database["ok"], false, "the last write to the tables failed: {components}");
 
     shop.limit_files(None);
     let is_ready = async || shop.get("/readyz", "").await.status == StatusCode::OK;
@@ -307,6 +312,8 @@ async fn a_full_disk_refuses_buyers_honestly_and_is_forgotten_when_there_is_room
     assert_eq!(made.status, StatusCode::CREATED, "the key that was not recorded is free: {made:?}");
     assert_eq!(shop.post(&pay_path, &ada.access, "", &pay).await.json()["status"], "confirmed");
     shop.register("cyd").await;
+    let is_healthy = async || shop.get("/health", "").await.status == StatusCode::OK;
+    eventually("the health is back", HANG_LIMIT, is_healthy).await;
     let now = shop.get(&format!("/api/v1/flash-sales/{sale}"), "").await.json();
     assert_eq!((&now["sold"], &now["held"], &now["available"]), (&json!(1), &json!(1), &json!(98)));
     let path = format!("/api/v1/admin/flash-sales/{sale}/orders");

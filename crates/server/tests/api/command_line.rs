@@ -1,10 +1,14 @@
 //! The command line: wrong usage and wrong settings get one sentence that names the flag, and exit code 2.
 
+use crate::environment::DESIGN_VARIABLES;
 use std::process::{Command, Output};
 
 fn doorbuster(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_doorbuster"));
+    for variable in DESIGN_VARIABLES {
+        command.env_remove(variable);
+    }
     command.args(arguments).envs(variables.iter().copied()).current_dir(folder.path());
     command.env("DOORBUSTER_LISTEN", "127.0.0.1:0").env("DOORBUSTER_METRICS_LISTEN", "127.0.0.1:0");
     command.output().unwrap()
@@ -74,6 +78,12 @@ fn an_address_that_is_taken_is_reported() {
     let printed = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{printed}");
     assert!(printed.contains("--listen") && printed.contains(&address), "{printed}");
+
+    let output = doorbuster(&["serve", "--listen", &address, "--log-format", "json"], &[]);
+    let printed = String::from_utf8(output.stderr).unwrap();
+    let last: serde_json::Value = serde_json::from_str(printed.lines().last().unwrap()).unwrap();
+    assert_eq!((output.status.code(), &last["level"]), (Some(2), &serde_json::json!("ERROR")), "{printed}");
+    assert!(last["message"].as_str().unwrap().contains("--listen"), "{printed}");
 }
 
 #[test]

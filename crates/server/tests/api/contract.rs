@@ -1,7 +1,7 @@
 //! The contract, row by row: who may call what, which members a reply has, which code a refusal.
 
 use crate::merchant::{Merchant, assert_refused, eur, id, join_line, order, position, wait_until_admitted};
-use crate::support::{HttpReply, SignedInUser, TestApp};
+use crate::support::{HttpReply, PASSWORD, SignedInUser, TestApp};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -448,4 +448,87 @@ async fn the_hundred_and_first_try_to_buy_gets_a_retry_after() {
         assert!((1..=9).contains(&reply.header("retry-after").parse::<u32>().unwrap()));
     }
     assert_eq!(app.get_as(&ada.access, "/api/v1/orders").await.status, StatusCode::OK, "reads are apart");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_buyer_leaves_a_line_that_is_named_in_the_query_or_in_a_body() {
+    let app = TestApp::start().await;
+    let merchant = Merchant::sign_in(&app).await;
+    let ada = app.register("ada").await;
+    let line = json!({"admission": {"type": "fifo", "perSecond": 1, "checkoutSeconds": 60}});
+    let sale = merchant.sale(&line).await;
+    let leave = async |query: &str, body: Option<Value>| {
+        let path = format!("/api/v1/queue/leave{query}");
+        let request = app.request(Method::DELETE, &path).bearer_auth(&ada.access);
+        HttpReply::send(match body {
+            Some(body) => request.json(&body),
+            None => request,
+        })
+        .await
+    };
+    let query = format!("?flashSaleId={sale}");
+    for (query, body) in [
+        ("", Some(json!({"flashSaleId": sale}))),
+        (query.as_str(), Some(json!({"flashSaleId": sale}))),
+        (query.as_str(), Some(json!({}))),
+        (query.as_str(), None),
+    ] {
+        assert_eq!(join_line(&app, &ada, &sale).await.status, StatusCode::CREATED);
+        assert_eq!(leave(query, body.clone()).await.status, StatusCode::NO_CONTENT, "{query} {body:?}");
+    }
+    assert_refused(&leave(&query, Some(json!({"flashSaleId": UNKNOWN}))).await, 400, "bad_request");
+    for body in [None, Some(json!({}))] {
+        assert_refused(&leave("", body).await, 422, "invalid_query");
+    }
+    assert_refused(&leave("", Some(json!({"sale": sale}))).await, 422, "invalid_body");
+    assert_refused(&leave("", Some(json!({"flashSaleId": "x"}))).await, 422, "invalid_body");
+    assert_refused(&leave("", Some(json!({"flashSaleId": UNKNOWN}))).await, 404, "sale_unknown");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_is_found_by_the_slug_of_its_sale() {
+    let app = TestApp::start().await;
+    let merchant = Merchant::sign_in(&app).await;
+    let ada = app.register("ada").await;
+    let fifo = json!({"slug": "first", "admission": {"type": "fifo", "perSecond": 1, "checkoutSeconds": 60}});
+    let sale = merchant.sale(&fifo).await;
+    let ticket = join_line(&app, &ada, &sale).await.json()["ticket"].clone();
+    let find = async |name: &str| {
+        app.get_as(&ada.access, &format!("/api/v1/flash-sales/{name}/queue-position")).await
+    };
+    assert_eq!(find("first").await.json()["ticket"], ticket);
+    merchant.patch(&format!("/flash-sales/{sale}"), &json!({"slug": "second"})).await;
+    for name in ["first", "second", &sale] {
+        assert_eq!(find(name).await.json()["ticket"], ticket, "{name}");
+    }
+    assert_refused(&find("third").await, 404, "sale_unknown");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_says_when_it_was_made_and_when_it_changed() {
+    let app = TestApp::start().await;
+    let registered = app
+        .post(
+            "/api/v1/auth/register",
+            &json!({"email": "ada@example.com", "username": "ada", "password": PASSWORD}),
+        )
+        .await
+        .json();
+    let user = &registered["user"];
+    assert_eq!(user["createdAt"], user["updatedAt"]);
+    app.shift_clock(5_000);
+    let token = registered["accessToken"].as_str().unwrap();
+    let change = json!({"currentPassword": PASSWORD, "newPassword": "another horse battery"});
+    let changed = app.post_as(token, "/api/v1/auth/password", &change).await.json();
+    assert_eq!(changed["user"]["createdAt"], user["createdAt"]);
+    assert!(changed["user"]["updatedAt"].as_str() > user["updatedAt"].as_str(), "{changed}");
+    let me = app.get_as(changed["accessToken"].as_str().unwrap(), "/api/v1/auth/me").await.json();
+    assert_eq!(me, changed["user"]);
+    app.shift_clock(5_000);
+    let boss = app.admin().await.access;
+    let path = format!("/api/v1/admin/accounts/{}/role", user["id"].as_str().unwrap());
+    let promoted = app.post_as(&boss, &path, &json!({"role": "admin"})).await.json();
+    assert!(promoted["updatedAt"].as_str() > me["updatedAt"].as_str(), "{promoted}");
+    let again = app.post_as(&boss, &path, &json!({"role": "admin"})).await.json();
+    assert_eq!(again["updatedAt"], promoted["updatedAt"], "it had the role already");
 }

@@ -132,13 +132,16 @@ async fn what_is_not_to_be_paid_is_sold_at_once() {
     let app = TestApp::start().await;
     let merchant = Merchant::sign_in(&app).await;
     let buyer = app.register("ada").await;
-    for more in
-        [json!({"payment": "none", "holdSeconds": 60}), json!({"payment": "required", "holdSeconds": 0})]
-    {
+    for more in [json!({"payment": "none", "holdSeconds": 60}), json!({"holdSeconds": 0})] {
         let sale = merchant.sale(&more).await;
         let reply = order(&app, &buyer, &sale, 1).await;
         assert_eq!(reply.json()["status"], "confirmed", "{more}");
     }
+    // What is announced as paid is never sold unpaid.
+    let product = merchant.product("A thing").await;
+    let body = merchant.sale_body(&product, &json!({"payment": "required", "holdSeconds": 0}));
+    let refused = merchant.post("/flash-sales", &body).await;
+    assert_eq!(error_pointers(&refused), ["/holdSeconds"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -330,7 +333,7 @@ async fn a_sale_without_buyers_is_deleted_and_any_other_is_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_crash_left_half_made_is_finished_or_removed_at_the_next_start() {
+async fn what_a_crash_left_unannounced_is_finished_or_removed_at_the_next_start() {
     let app = TestApp::start().await;
     let merchant = Merchant::sign_in(&app).await;
     let product: ProductId = merchant.product("A thing").await.parse().unwrap();
@@ -390,7 +393,7 @@ async fn ten_admins_at_once_do_not_overlook_each_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_hangs_up_leaves_no_sale_half_made() {
+async fn a_client_that_hangs_up_leaves_no_sale_unannounced() {
     let app = TestApp::start().await;
     let merchant = Merchant::sign_in(&app).await;
     let product = merchant.product("A thing").await;
@@ -400,10 +403,10 @@ async fn a_client_that_hangs_up_leaves_no_sale_half_made() {
         let _hung_up = tokio::time::timeout(Duration::from_micros(patience_us), making).await;
     }
     let shop = &app.instance.app.shop;
-    eventually("no sale is half-made", HANG_LIMIT, async || {
-        let half_made = sales::list_half_made(&shop.store, sale::Timestamp::MAX).await.unwrap();
+    eventually("no sale is unannounced", HANG_LIMIT, async || {
+        let unannounced = sales::list_unannounced(&shop.store, sale::Timestamp::MAX).await.unwrap();
         let is_listed = |id| shop.catalogue.listing(id).is_some();
-        half_made.is_empty() && shop.engine.views().list().iter().all(|view| is_listed(view.id))
+        unannounced.is_empty() && shop.engine.views().list().iter().all(|view| is_listed(view.id))
     })
     .await;
 }

@@ -117,6 +117,7 @@ async fn the_command_shows_and_rewinds_a_follower_of_a_running_instance() {
         let line = text(output.stdout);
         assert!(output.status.success() && line.contains("after event 0"), "{line}");
         assert!(line.contains("writes all of them again"), "{line}");
+        assert!(line.starts_with("--seq 1 was not used: "), "{line}");
     })
     .await;
     assert_eq!(merchant.get("/orders").await, orders);
@@ -131,6 +132,7 @@ async fn the_command_shows_and_rewinds_a_follower_of_a_running_instance() {
         let sentence = text(output.stderr);
         assert_eq!(output.status.code(), Some(2), "{sentence}");
         assert!(sentence.contains(flag), "{sentence}");
+        assert!(arguments[3] != "x" || sentence.contains("write the sale's id"), "{sentence}");
     }
 }
 

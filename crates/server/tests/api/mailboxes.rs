@@ -1,6 +1,6 @@
 //! Sales that count the accounts of one mailbox together for the limit per buyer.
 
-use crate::merchant::{Merchant, order};
+use crate::merchant::{Merchant, assert_refused, join_line, order};
 use crate::sharing::second_shop;
 use crate::support::{PASSWORD, SignedInUser, TestApp};
 use reqwest::StatusCode;
@@ -90,4 +90,18 @@ async fn whom_the_limit_counts_is_said_once() {
     let sale = merchant.sale(&json!({})).await;
     let edit = merchant.patch(&format!("/flash-sales/{sale}"), &json!({"limitBy": "mailbox"})).await;
     assert_eq!(edit.problem(), "invalid_body", "it is not a field of an edit");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_order_takes_the_mailbox_from_nobody() {
+    let app = TestApp::start().await;
+    let merchant = Merchant::sign_in(&app).await;
+    let fifo = json!({"type": "fifo", "perSecond": 10, "checkoutSeconds": 60});
+    let sale = merchant.sale(&json!({"limitBy": "mailbox", "admission": fifo})).await;
+    let stranger = register(&app, "eve1", "e.v.e@gmail.com").await;
+    let owner = register(&app, "eve2", "eve+1@gmail.com").await;
+    assert_refused(&order(&app, &stranger, &sale, 1).await, 403, "not_in_line");
+    let joined = join_line(&app, &owner, &sale).await;
+    assert_eq!(joined.status, 201, "{joined:?}");
+    assert_refused(&join_line(&app, &stranger, &sale).await, 409, "limit_reached");
 }

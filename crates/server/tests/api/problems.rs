@@ -20,7 +20,7 @@ async fn what_is_not_there_is_a_problem_document() {
     insta::assert_json_snapshot!(reply.json(), @r#"
     {
       "code": "not_found",
-      "detail": "there is nothing here",
+      "detail": "no resource has this address",
       "instance": "/api/v1/nowhere",
       "status": 404,
       "title": "Not found",

@@ -230,6 +230,7 @@ async fn the_command_promotes_an_account_only_on_purpose_and_ends_its_sessions_a
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
+    assert!(text.contains("boss2@example.com is a buyer") && text.matches('@').count() == 1, "{text}");
     assert!(!text.contains(NEW_PASSWORD));
     assert!(!is_over(&app, &squatter).await);
 

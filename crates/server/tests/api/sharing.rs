@@ -41,7 +41,11 @@ pub async fn second_shop(app: &TestApp) -> Shop {
         now: Arc::clone(&ours.now),
         engine: ours.engine.clone(),
         catalogue: Arc::new(SaleCatalogue::load(&store, Tenancy::Cluster).await.unwrap()),
+        guest_limits: server::shop::native_guests::GuestLimits::new(false),
         guests: server::shop::guests::GuestBook::start(store.clone(), Arc::clone(&ours.now)),
+        jobs: server::shop::purchase_jobs::PurchaseJobs::start(store.clone()),
+        account_numbers: server::shop::integer_ids::AccountNumbers::default(),
+        sold_out: server::shop::sold_out_memory::SoldOutMemory::start(store.clone(), Tenancy::Cluster),
         store,
         tenancy: Tenancy::Cluster,
         projected: ours.projected.clone(),
@@ -176,13 +180,13 @@ async fn a_start_leaves_a_sale_alone_that_another_process_is_announcing() {
     let mut writing = app.instance.app.shop.store.begin().await.unwrap();
     assert!(rows::insert(&mut writing, new).await.unwrap());
     writing.commit().await.unwrap();
-    let half_made = async || rows::list_half_made(&other.store, Timestamp::MAX).await.unwrap();
+    let unannounced = async || rows::list_unannounced(&other.store, Timestamp::MAX).await.unwrap();
 
-    sales::settle_half_made(&other).await.unwrap();
-    assert_eq!(half_made().await, [announcing]);
+    sales::finish_unannounced(&other).await.unwrap();
+    assert_eq!(unannounced().await, [announcing]);
     app.shift_clock(121_000);
-    sales::settle_half_made(&other).await.unwrap();
-    assert_eq!(half_made().await, [], "its maker has given up");
+    sales::finish_unannounced(&other).await.unwrap();
+    assert_eq!(unannounced().await, [], "its maker has given up");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -63,7 +63,12 @@ impl<'a> PollingSocket<'a> {
 
     /// Sends an event, and waits for its acknowledgement.
     pub async fn emit(&self, event: &str, sale: &str) -> Value {
-        self.send(&format!("421{}", json!([event, {"flashSaleId": sale}]))).await;
+        self.emit_payload(event, &json!({"flashSaleId": sale})).await
+    }
+
+    /// [`Self::emit`] with any payload.
+    async fn emit_payload(&self, event: &str, payload: &Value) -> Value {
+        self.send(&format!("421{}", json!([event, payload]))).await;
         loop {
             for message in self.poll_messages().await {
                 if message == "2" {
@@ -195,4 +200,20 @@ async fn polls_count_as_reads_of_the_buyer_or_of_the_network() {
         assert_eq!(guess().await.status, StatusCode::BAD_REQUEST);
     }
     assert_eq!(guess().await.problem(), "rate_limited");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_may_be_the_id_of_the_sale_alone() {
+    let app = start_behind_proxy(&[]).await;
+    let ada = app.register("ada").await;
+    let sale = sale_with_line(&app).await;
+    let socket = PollingSocket::connect(&app, HOME, Some(&ada)).await;
+    assert_eq!(socket.emit_payload("inventory:watch", &json!(sale)).await["flashSaleId"], sale);
+    assert_eq!(socket.emit_payload("queue:join", &json!(sale)).await["ticket"], 1);
+    assert_eq!(socket.emit_payload("queue:leave", &json!(sale)).await["status"], "left");
+    for wrong in [json!("somewhere"), json!(7), json!([sale]), json!({"flashSaleId": 7}), Value::Null] {
+        assert_eq!(socket.emit_payload("queue:join", &wrong).await["code"], "bad_request", "{wrong}");
+    }
+    let unknown = json!("00000000-0000-0000-0000-000000000000");
+    assert_eq!(socket.emit_payload("queue:join", &unknown).await["code"], "sale_unknown");
 }

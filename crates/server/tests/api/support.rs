@@ -105,6 +105,11 @@ impl TestApp {
         Self::open_with(folder, flags, Arc::default(), change).await
     }
 
+    /// A shop without limits on a folder that has something in `data` already.
+    pub async fn on_folder(folder: TempDir) -> Self {
+        Self::open(Arc::new(folder), ["--limits", "off"].map(str::to_owned).to_vec(), Arc::default()).await
+    }
+
     /// Another process on the same database, with a data folder of its own. Where one instance decides, it does from now on.
     pub async fn second_instance(&self) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
@@ -156,6 +161,18 @@ impl TestApp {
         let Self { instance, http: _, clock, folder, flags } = self;
         instance.stop().await;
         Self::open(folder, flags, clock).await
+    }
+
+    /// Stops the shop and returns its folder, which has something in `data`.
+    pub async fn stop(self) -> TempDir {
+        self.instance.stop().await;
+        Arc::into_inner(self.folder).unwrap()
+    }
+
+    /// Stops the shop and starts it again on the same folder, with further flags.
+    pub async fn restart_with(self, flags: &[&str]) -> Self {
+        let more = flags.iter().map(|&flag| flag.to_owned());
+        Self { flags: self.flags.iter().cloned().chain(more).collect(), ..self }.restart().await
     }
 
     /// Turns the shop's clock by so many milliseconds.

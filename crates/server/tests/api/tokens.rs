@@ -127,3 +127,16 @@ fn hmac_sha256(key: &[u8], message: &[u8]) -> Vec<u8> {
     let inner = Sha256::new().chain_update(pad(0x36)).chain_update(message).finalize();
     Sha256::new().chain_update(pad(0x5c)).chain_update(inner).finalize().to_vec()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_of_an_account_has_its_integer_id_and_its_name() {
+    let app = TestApp::start().await;
+    // The first account is the admin's.
+    let ada = app.register("ada").await;
+    let claims = part(&ada.access, 1);
+    assert_eq!((&claims["userId"], &claims["username"]), (&json!("2"), &json!("ada")));
+    assert_eq!(part(&app.admin().await.access, 1)["userId"], "1");
+    let refreshed = app.post("/api/v1/auth/refresh", &json!({"refreshToken": ada.refresh})).await.json();
+    let claims = part(refreshed["accessToken"].as_str().unwrap(), 1);
+    assert_eq!((&claims["userId"], &claims["username"]), (&json!("2"), &json!("ada")));
+}

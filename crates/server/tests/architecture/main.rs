@@ -17,7 +17,7 @@ const MODULES: &str = "
     doorbuster → commands
     commands   → http realtime followers shop store payments auth telemetry clock engine rehearsal sale
 
-    http       → shop_documents documents shop auth telemetry clock client_network sale engine::SaleView engine::valkey_connection
+    http       → shop_documents documents shop auth telemetry clock client_network sale engine::SaleView engine::valkey_connection engine::error_text
     realtime   → shop_documents documents shop auth telemetry clock client_network sale engine::SaleView
     shop_documents → documents shop sale engine::SaleView
     followers  → shop_documents documents shop store telemetry clock engine sale
@@ -25,7 +25,7 @@ const MODULES: &str = "
     shop       → store payments auth telemetry clock engine sale
 
     store      → telemetry clock sale
-    payments   → telemetry clock sale
+    payments   → telemetry clock sale engine::error_text
     auth       → telemetry clock sale
     telemetry  → clock sale
     clock      → sale
@@ -60,7 +60,7 @@ const HOMES: &str = "
 
     The rehearsal has its own libraries.
     console             → rehearsal::live rehearsal::report
-    csv                 → rehearsal::crowd http::admin::csv
+    csv                 → rehearsal::crowd http::admin::csv commands::import
     hdrhistogram        → rehearsal::metrics
     indicatif           → rehearsal::live
     maud                → rehearsal::report

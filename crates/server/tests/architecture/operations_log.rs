@@ -49,6 +49,38 @@ fn every_log_line_of_the_operations_manual_is_in_the_code() {
     );
 }
 
+/// A sentence between backticks is what the program says, in the whole manual: in a runbook or an instruction as in a table.
+#[test]
+fn every_quoted_sentence_of_the_operations_manual_is_in_the_code() {
+    let sources: Vec<String> = sources().into_iter().map(|(_, text)| without_comments(&text)).collect();
+    let messages: Vec<String> = sources.iter().flat_map(|text| logged_messages(text)).collect();
+    let is_in_code = |part: &str| sources.iter().any(|text| text.contains(part));
+    let sentences = quoted_sentences(&operations_manual());
+    assert!(sentences.len() > 80, "the quoted sentences are not found: {}", sentences.len());
+    let outdated: Vec<String> = sentences
+        .into_iter()
+        .filter(|sentence| {
+            // An error is put together from the texts of its causes, and numbers differ each time.
+            let parts = sentence.split([OMISSION, '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']);
+            let mut parts = parts.flat_map(|part| part.split(": ")).map(trim);
+            let is_logged = messages.iter().any(|message| is_same_line(sentence, message));
+            !is_logged && !is_in_code(sentence) && !parts.all(is_in_code)
+        })
+        .collect();
+    assert!(
+        outdated.is_empty(),
+        "no code says these sentences of docs/operations.md:\n{}",
+        outdated.join("\n")
+    );
+}
+
+#[test]
+fn a_command_between_backticks_is_no_sentence_and_a_line_break_in_one_is_a_space() {
+    let manual = "It logs `the paint ran\n   out; buy more` after `doorbuster verify --data <folder> twice`.\n\n```text\n`the shelf is \
+                  empty now`\n```\n\nThen ``run `make paint` and wait`` ends it.";
+    assert_eq!(quoted_sentences(manual), ["the paint ran out; buy more", "run `make paint` and wait"]);
+}
+
 #[test]
 fn messages_are_found_behind_fields_in_continued_and_in_formatted_literals() {
     let source = r#"
@@ -118,6 +150,38 @@ fn documented_lines(manual: &str) -> Vec<String> {
         }
     }
     lines
+}
+
+/// What stands between backticks outside of code blocks and has four words or more, without commands.
+fn quoted_sentences(manual: &str) -> Vec<String> {
+    const WORDS_MIN: usize = 4;
+    /// How commands and settings begin.
+    const COMMANDS: [&str; 7] =
+        ["doorbuster ", "curl ", "cargo ", "SELECT ", "CONFIG ", "valkey-cli ", "synchronous_standby_names "];
+    let mut is_code = false;
+    let prose = manual.lines().filter(|line| {
+        let is_fence = line.trim_start().starts_with("```");
+        is_code ^= is_fence;
+        !is_code && !is_fence
+    });
+    let prose = prose.map(str::trim).collect::<Vec<_>>().join("\n");
+    let mut sentences = Vec::new();
+    // A quotation ends with its paragraph at the latest.
+    for paragraph in prose.split("\n\n") {
+        let mut rest = paragraph;
+        while let Some(at) = rest.find('`') {
+            let opened = &rest[at..];
+            let fence = &opened[..opened.len() - opened.trim_start_matches('`').len()];
+            let Some((quoted, after)) = opened[fence.len()..].split_once(fence) else { break };
+            let sentence = quoted.replace('\n', " ");
+            let is_command = COMMANDS.iter().any(|command| sentence.starts_with(command));
+            if sentence.split_whitespace().count() >= WORDS_MIN && !is_command {
+                sentences.push(sentence);
+            }
+            rest = after;
+        }
+    }
+    sentences
 }
 
 /// The file and the text of every source file of the crates, with literals on one line.

@@ -44,7 +44,6 @@ impl DialectClient {
         DialectReply::send(self.request(Method::POST, path).json(body)).await
     }
 
-    #[expect(dead_code, reason = "other dialects sign buyers in")]
     pub async fn post_as(&self, token: &str, path: &str, body: &Value) -> DialectReply {
         DialectReply::send(self.request(Method::POST, path).bearer_auth(token).json(body)).await
     }

@@ -14,5 +14,13 @@ mod support;
 
 mod client;
 
+#[expect(dead_code, reason = "the tests of many instances use more")]
+#[path = "../real/mod.rs"]
+mod real;
+
+mod attempts;
 mod drop;
 mod frame;
+mod holds;
+mod turnstile;
+mod views;

@@ -123,7 +123,9 @@ async fn a_ledger_that_was_lost_beside_its_tables_refuses_the_start_and_verify_s
         let before = read_all(copy.path());
         let (code, sentence) = serve(copy.path(), &[]);
         assert_eq!(code, Some(1), "{sentence}");
-        for part in [state, "1 sales, 2 orders and 2 payments", "restore ledger.db", "empty folder"] {
+        for part in
+            [state, "1 sale, 2 orders and 2 payments", "restore ledger.db (with its -wal)", "empty folder"]
+        {
             assert!(sentence.contains(part), "{part}: {sentence}");
         }
         let (code, report) = verify(copy.path());
@@ -223,15 +225,16 @@ async fn after_the_tables_were_deleted_the_sales_are_listed_again_and_the_loss_i
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_malformed_page_refuses_the_start_and_verify_says_so() {
     let (instance, _) = stopped_shop().await;
-    for (file, table, words) in [
-        ("ledger.db", "entries", "damage: the ledger is damaged: ledger.db: "),
-        ("shop.db", "orders", "the tables are damaged: shop.db: "),
+    let not_read = "damaged: promises were not checked to the end";
+    for (file, table, words, verdict) in [
+        ("ledger.db", "entries", "damage: the ledger is damaged: ledger.db: ", not_read),
+        ("shop.db", "orders", "the tables are damaged: shop.db: ", "NOT every promise is kept"),
     ] {
         let copy = copy_after(&instance.data(), |data| spoil_root(&data.join(file), table));
         let before = read_all(copy.path());
         let (code, report) = verify(copy.path());
         assert_eq!(code, Some(1), "{report}");
-        assert!(report.contains(words) && report.contains("NOT every promise is kept"), "{report}");
+        assert!(report.contains(words) && report.contains(verdict), "{report}");
         assert_same_files(&before, &read_all(copy.path()));
         let (code, sentence) = serve(copy.path(), &[]);
         assert_eq!(code, Some(1), "{sentence}");

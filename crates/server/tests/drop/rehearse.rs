@@ -156,6 +156,125 @@ async fn an_open_sale_without_payment_is_found_whole() {
     assert!(ended.count("outcomes", "sold out") > 50, "{}", ended.output_text());
 }
 
+/// The small drop by the calls of a dialect that sells at once.
+fn small_at_once<'a>(dialect: &'a str, changes: &[(&'a str, &'a str)]) -> Vec<&'a str> {
+    small(&[&[("--dialect", dialect), ("--hold", ""), ("--lost-reply", "20%")], changes].concat())
+}
+
+/// Every unit was sold once, and what buyers read about it was judged; what those read who got none counts for the promise `refusals`.
+fn assert_sold_once(ended: &RehearseResult, refusals: &str) {
+    let document = ended.assert_promises_kept().document();
+    assert_eq!(ended.count("outcomes", "bought"), 20, "{}", ended.output_text());
+    assert!(ended.count("outcomes", "sold out") > 50, "{}", ended.output_text());
+    for (promise, at_least) in [("recorded", 40), ("units", 20), ("same_answer", 20), (refusals, 50)] {
+        let checked = finding(document, promise)["checked"].as_u64().unwrap();
+        assert!(checked >= at_least, "{promise}: {checked}");
+    }
+    assert_eq!(document["notes"].as_array().unwrap().len(), 0, "{document}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drop_by_the_calls_of_drop_is_found_whole() {
+    let ended = RehearseProcess::start(&[&small_at_once("drop", &[])]).wait_for_result().await;
+    assert_sold_once(&ended, "no_means_no");
+    let settings = ended.document()["settings"].to_string();
+    assert!(settings.contains(r#"{"name":"calls","value":"drop"}"#), "{settings}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drop_by_the_calls_of_turnstile_is_found_whole() {
+    let ended = RehearseProcess::start(&[&small_at_once("turnstile", &[])]).wait_for_result().await;
+    assert_sold_once(&ended, "sold_out_true");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drop_by_the_calls_of_attempts_is_found_whole() {
+    // Few, because each signs up and has a password hashed.
+    let few = [("--buyers", "80")];
+    let ended = RehearseProcess::start(&[&small_at_once("attempts", &few)]).wait_for_result().await;
+    let document = ended.assert_promises_kept().document();
+    assert_eq!(ended.count("outcomes", "bought"), 20, "{}", ended.output_text());
+    assert!(ended.count("outcomes", "sold out") > 20, "{}", ended.output_text());
+    assert!(finding(document, "recorded")["checked"].as_u64().unwrap() >= 40, "{document}");
+}
+
+/// The small drop by the calls of `holds`: a line, and a confirmation that pays.
+fn small_with_holds<'a>(changes: &[(&'a str, &'a str)]) -> Vec<&'a str> {
+    small(&[&[("--dialect", "holds"), ("--lost-reply", "20%")], changes].concat())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drop_by_the_calls_of_holds_is_found_whole() {
+    let ended = RehearseProcess::start(&[&small_with_holds(&[])]).wait_for_result().await;
+    let document = ended.assert_promises_kept().document();
+    assert_eq!(ended.count("outcomes", "bought"), 20, "{}", ended.output_text());
+    for (promise, at_least) in [("recorded", 40), ("first_come", 50), ("place_kept", 50), ("no_means_no", 20)]
+    {
+        let checked = finding(document, promise)["checked"].as_u64().unwrap();
+        assert!(checked >= at_least, "{promise}: {checked}");
+    }
+    assert_eq!(document["notes"].as_array().unwrap().len(), 0, "{document}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drop_by_the_calls_of_holds_keeps_every_promise_under_faults() {
+    let faults = ["--crash-every", "2500ms", "--disk-full-at", "2s", "--disk-full-for", "1s"];
+    let flags = small_with_holds(&[("--per-second", "4")]);
+    let ended = RehearseProcess::start(&[&flags, &faults]).wait_for_result().await;
+    let document = ended.assert_promises_kept().document();
+    assert!(ended.count("outcomes", "bought") > 10, "{}", ended.output_text());
+    assert!(document["requests"]["unanswered"].as_u64().unwrap() > 0, "{}", ended.output_text());
+    assert!(document["faults"].to_string().contains("killed"), "{document}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drop_by_the_calls_of_a_dialect_keeps_every_promise_under_faults() {
+    let faults = ["--crash-every", "1500ms", "--disk-full-at", "1s", "--disk-full-for", "1s"];
+    // So slowly that there is a middle to be killed in.
+    let slow = [("--over", "5s"), ("--units", "60")];
+    for dialect in ["drop", "turnstile"] {
+        let ended =
+            RehearseProcess::start(&[&small_at_once(dialect, &slow), &faults]).wait_for_result().await;
+        let document = ended.assert_promises_kept().document();
+        assert_eq!(ended.count("outcomes", "bought"), 60, "{dialect}: {}", ended.output_text());
+        assert!(document["requests"]["unanswered"].as_u64().unwrap() > 0, "{}", ended.output_text());
+        let faults = document["faults"].to_string();
+        assert!(faults.contains("killed") && faults.contains("disk full"), "{faults}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_instance_is_rehearsed_by_the_calls_of_its_dialect() {
+    let port = ReservedPort::reserve();
+    let dialect = format!("drop=127.0.0.1:{}", port.get());
+    let instance = ServerProcess::with(&["--dialects", &dialect]).await;
+    let url = ["--url", instance.url.as_str(), "--admin-email", EMAIL, "--admin-password", PASSWORD];
+    let few = small_at_once("drop", &[("--buyers", "40"), ("--units", "5")]);
+
+    let missing = RehearseProcess::start(&[&few, &url]).wait_for_result().await;
+    assert_eq!(missing.code(), Some(2), "{}", missing.output_text());
+    let output = missing.output_text();
+    assert!(output.contains("--dialect-url: there is no dialect drop at"), "{output}");
+
+    let address = format!("http://127.0.0.1:{}", port.get());
+    let ended = RehearseProcess::start(&[&few, &url, &["--dialect-url", &address]]).wait_for_result().await;
+    ended.assert_promises_kept();
+    assert_eq!(ended.count("outcomes", "bought"), 5, "{}", ended.output_text());
+    let guests = instance.get("/api/v1/flash-sales", None).await;
+    assert_eq!(guests["items"].as_array().unwrap().len(), 2, "each rehearsal made a sale: {guests}");
+
+    let sale = json!({
+        "startTime": "2020-01-01T00:00:00Z", "endTime": "2099-01-01T00:00:00Z", "totalStock": 3, "productName": "Lamp",
+    });
+    let other = ServerProcess::with(&["--dialects", "drop", "--dialect-admin", "open"]).await;
+    other.post("/dialects/drop/api/sale/init", &sale, None).await;
+    let url = ["--url", other.url.as_str(), "--admin-email", EMAIL, "--admin-password", PASSWORD];
+    let refused = RehearseProcess::start(&[&few, &url, &["--i-know-this-is-live"]]).wait_for_result().await;
+    assert_eq!(refused.code(), Some(2), "{}", refused.output_text());
+    let output = refused.output_text();
+    assert!(output.contains("does not sell the sale that the rehearsal has just made"), "{output}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_instance_that_is_killed_starved_and_misled_keeps_every_promise() {
     let faults =

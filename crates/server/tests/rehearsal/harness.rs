@@ -87,6 +87,7 @@ fn rehearsal_of(drop: &preset::DropPlan, instance: &ServerInstance, data: &Path)
     RehearsalSetup {
         plan: drop.clone(),
         instance: Target::Running { url: format!("http://{}", instance.address), admin },
+        dialect: None,
         tokens: TokenSource::Signed(Box::new(sign)),
         faults: FaultPlan::default(),
         evidence_store: None,

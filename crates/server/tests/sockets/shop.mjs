@@ -31,6 +31,9 @@ export class Shop {
     const env = { PATH: process.env.PATH, DOORBUSTER_ADMIN_EMAIL: EMAIL, DOORBUSTER_ADMIN_PASSWORD: PASSWORD };
     this.child = spawn(BINARY, [...args, ...this.flags], { env, stdio: ['ignore', 'pipe', 'pipe'] });
     this.child.stderr.pipe(process.stderr, { end: false });
+    /** What it has logged since its start. */
+    this.log = '';
+    this.child.stderr.on('data', (text) => { this.log += text; });
     await new Promise((done, failed) => {
       let output = '';
       this.child.stdout.on('data', (text) => {

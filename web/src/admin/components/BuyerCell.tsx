@@ -1,4 +1,4 @@
-// A buyer in a table: username and e-mail address, or the id of a deleted account.
+// A buyer in a table: username and e-mail address, the text by which a guest is known, or the id of a deleted account.
 
 import type { Buyer } from "../lib/buyerName";
 import { t } from "../lib/texts";
@@ -14,7 +14,7 @@ export function BuyerCell({ buyer }: { buyer: Buyer }) {
   }
   return (
     <span className="grid justify-items-start [overflow-wrap:anywhere] md:min-w-44">
-      <bdi className="font-semibold">{buyer.username}</bdi>
+      {buyer.username && <bdi className="font-semibold">{buyer.username}</bdi>}
       <bdi className="text-sm text-soft">{buyer.email}</bdi>
     </span>
   );

@@ -12,7 +12,7 @@ import { useTitle } from "../../lib/useTitle";
 import { CURRENT_PASSWORD, NEW_PASSWORD } from "./accountFields";
 import { FieldForm } from "./FieldForm";
 
-export function AccountPage() {
+export default function AccountPage() {
   useTitle(t("account.title"));
   const user = useUser();
   if (user === null) return <SignInPrompt text={t("account.sign_in_first")} />;

@@ -4,7 +4,7 @@ import { client, unwrapReply } from "../../lib/api";
 import { AccountForm } from "./AccountForm";
 import { EMAIL, NEW_ACCOUNT_PASSWORD, USERNAME } from "./accountFields";
 
-export function RegisterPage() {
+export default function RegisterPage() {
   return (
     <AccountForm
       title="account.register"

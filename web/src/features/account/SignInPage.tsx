@@ -4,7 +4,7 @@ import { client, unwrapReply } from "../../lib/api";
 import { AccountForm } from "./AccountForm";
 import { EMAIL_OR_USERNAME, PASSWORD } from "./accountFields";
 
-export function SignInPage() {
+export default function SignInPage() {
   return (
     <AccountForm
       title="nav.sign_in"

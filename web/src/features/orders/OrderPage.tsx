@@ -4,26 +4,23 @@ import { useCallback, useEffect, useRef } from "react";
 import { Link } from "wouter";
 import { NotFound } from "../../components/NotFound";
 import { LoadError } from "../../components/Notices";
-import { ProductImage } from "../../components/ProductImage";
+import { OrderSummary } from "../../components/OrderSummary";
 import { SignInPrompt } from "../../components/SignInPrompt";
 import type { Order, Sale } from "../../lib/api";
 import { ApiError } from "../../lib/errors";
-import { locale, type TextKey, t } from "../../lib/i18n";
+import { type TextKey, t } from "../../lib/i18n";
 import { useLiveUpdates } from "../../lib/live/useLiveUpdates";
-import { formatMoney } from "../../lib/money";
-import { orderPayment } from "../../lib/saleTerms";
+import { orderTextKey, orderTitleKey } from "../../lib/orderTexts";
 import { useUser } from "../../lib/session";
 import { useShownActivity } from "../../lib/shownActivity";
-import { formatDateTime } from "../../lib/time";
 import { useSale } from "../../lib/useSale";
 import { useCallAt } from "../../lib/useServerTime";
 import { useTitle } from "../../lib/useTitle";
-import { orderTextKey, orderTitleKey } from "./orderTexts";
 import { PendingOrder } from "./PendingOrder";
 import { useOrder } from "./queries";
 import { usePayment } from "./usePayment";
 
-export function OrderPage({ id }: { id: string }) {
+export default function OrderPage({ id }: { id: string }) {
   const user = useUser();
   const { data: order, error, isPending, refetch } = useOrder(id);
   useLiveUpdates(order?.flashSaleId);
@@ -109,45 +106,5 @@ function NextSteps({ order, sale }: { order: Order; sale: Sale | undefined }) {
         {t("nav.orders")}
       </Link>
     </div>
-  );
-}
-
-function OrderSummary({ order, sale }: { order: Order; sale: Sale | undefined }) {
-  // The order keeps the product as it was sold; the sale may show a later edit.
-  const product = order.product ?? sale?.product;
-  const isFree = orderPayment(order) === "free";
-  return (
-    <aside aria-label={t("order.summary")} className="grid content-start gap-4">
-      {product && <ProductImage product={product} isFirst />}
-      {product && (
-        <h2 className="text-2xl">
-          {sale ? (
-            <Link href={`/s/${encodeURIComponent(sale.slug)}`} className="hover:underline">
-              <bdi>{product.name}</bdi>
-            </Link>
-          ) : (
-            <bdi>{product.name}</bdi>
-          )}
-        </h2>
-      )}
-      <dl className="grid grid-cols-[fit-content(50%)_minmax(0,1fr)] gap-y-2 [overflow-wrap:anywhere] [&>dd]:text-end [&>dt]:pe-6 [&>dt]:text-soft">
-        <dt>{t("order.quantity")}</dt>
-        <dd>{t("number", { count: order.quantity })}</dd>
-        <dt>{t("order.price")}</dt>
-        <dd>{isFree ? t("price.free") : formatMoney(order.unitPrice, locale())}</dd>
-        <dt className="border-t border-line pt-3">{t("order.total")}</dt>
-        <dd className="figure border-t border-line pt-3 text-2xl">
-          {isFree ? t("price.free") : formatMoney(order.total, locale())}
-        </dd>
-        <dt>{t("order.made")}</dt>
-        <dd>{formatDateTime(order.createdAt, locale())}</dd>
-      </dl>
-      <p className="text-sm text-soft">
-        {t("order.number")}{" "}
-        <code dir="ltr" className="select-all [overflow-wrap:anywhere]">
-          {order.id}
-        </code>
-      </p>
-    </aside>
   );
 }

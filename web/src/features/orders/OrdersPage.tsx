@@ -10,16 +10,16 @@ import type { Order } from "../../lib/api";
 import { locale, t } from "../../lib/i18n";
 import { useLiveUpdates } from "../../lib/live/useLiveUpdates";
 import { formatMoney } from "../../lib/money";
+import { orderStatusKey } from "../../lib/orderTexts";
 import { useActivities } from "../../lib/ownQueries";
 import { orderPayment } from "../../lib/saleTerms";
 import { useUser } from "../../lib/session";
 import { formatDateTime } from "../../lib/time";
 import { useSale } from "../../lib/useSale";
 import { useTitle } from "../../lib/useTitle";
-import { orderStatusKey } from "./orderTexts";
 import { useOrderPages } from "./queries";
 
-export function OrdersPage() {
+export default function OrdersPage() {
   useTitle(t("nav.orders"));
   useLiveUpdates();
   const user = useUser();

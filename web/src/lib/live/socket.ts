@@ -2,6 +2,7 @@
 // own state to `liveState`.
 
 import { io, type Socket } from "socket.io-client";
+import { apiOrigin } from "../apiOrigin";
 import { SessionEndedError } from "../errors";
 import { queryClient } from "../queryCache";
 import { accessToken, renewToken, session } from "../session";
@@ -40,7 +41,7 @@ class LiveSocket {
   #reconnectTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor() {
-    this.#socket = io({
+    this.#socket = io(apiOrigin(), {
       autoConnect: false,
       // Behind a proxy that blocks WebSockets the pages poll, which costs no more than long polling.
       transports: ["websocket"],

@@ -1,4 +1,4 @@
-//! Why a deciding server did not do what it was asked to.
+//! Why a decision store did not do what it was asked to.
 
 use super::wire::WireError;
 use crate::record::ReadError;
@@ -25,7 +25,7 @@ pub enum ValkeyError {
     #[error(transparent)]
     Ledger(#[from] ReadError),
     /// A sale's state could not be restored in time.
-    #[error("the state of sale {sale} could not be restored: {what}")]
+    #[error("the state of sale {sale} could not be rebuilt: {what}")]
     RestoreFailed {
         sale: SaleId,
         /// The last cause.

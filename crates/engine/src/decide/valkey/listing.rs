@@ -2,6 +2,7 @@
 //! it, except one that looks for an unknown order.
 
 use crate::batch::Epoch;
+use crate::error_text::describe_error;
 use crate::record::{EpochStore, ReadError};
 use sale::{SaleId, Timestamp};
 use std::collections::HashMap;
@@ -31,7 +32,7 @@ pub(super) struct SaleDiscovery {
 
 impl SaleDiscovery {
     /// When to poll or list again.
-    pub(super) fn due(&self) -> Timestamp {
+    pub(super) fn next_poll_at(&self) -> Timestamp {
         self.due
     }
 
@@ -101,7 +102,7 @@ async fn unknown_sales<K>(task: ListTask, known: &HashMap<SaleId, K>) -> Vec<Sal
         Ok(Ok(sales)) => sales.into_iter().map(|(id, _)| id).filter(|id| !known.contains_key(id)).collect(),
         Ok(Err(error)) => {
             tracing::debug!(
-                error = &error as &dyn std::error::Error,
+                error = describe_error(&error),
                 "the sales of the ledger cannot be listed; retrying in a second"
             );
             Vec::new()

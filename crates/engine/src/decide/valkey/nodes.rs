@@ -1,9 +1,10 @@
-//! Connections to the deciding servers: one to each node, with the library loaded before the first call. It follows a cluster's
+//! Connections to the decision stores: one to each node, with the library loaded before the first call. It follows a cluster's
 //! redirections. It never sends a call a second time unless the server said that it did not take it, and no caller waits for a
 //! server that cannot be reached: a task in the background reconnects, and calls fail meanwhile.
 
 use super::error::ValkeyError;
 use super::library;
+use crate::error_text::describe_error;
 use crate::valkey_connection::{
     ConnectionTimeouts, ValkeyAddress, ValkeyNode, is_redirection, redirected_node,
 };
@@ -62,7 +63,7 @@ impl ValkeyNodes {
 
     /// A connection to the node that has this key.
     pub(super) async fn connection(&mut self, key: &str) -> Result<MultiplexedConnection, ValkeyError> {
-        let node = self.node_of(key);
+        let node = self.find_node(key);
         match self.connections.get_mut(&node) {
             Some(NodeConnection::Connected(connection)) => return Ok(connection.clone()),
             Some(NodeConnection::Reconnecting(task)) if !task.is_finished() => {
@@ -92,7 +93,7 @@ impl ValkeyNodes {
     /// Takes a failed call into account. True when the same call may be sent again at once, because no server took it.
     pub(super) fn handle_error(&mut self, key: &str, error: &RedisError) -> bool {
         if is_redirection(error) {
-            let node = redirected_node(error, &self.node_of(key));
+            let node = redirected_node(error, &self.find_node(key));
             return node.map(|node| self.key_nodes.insert(key.to_owned(), node)).is_some();
         }
         self.disconnect(key);
@@ -106,11 +107,11 @@ impl ValkeyNodes {
     }
 
     fn disconnect(&mut self, key: &str) {
-        let node = self.node_of(key);
+        let node = self.find_node(key);
         self.connections.remove(&node);
     }
 
-    fn node_of(&self, key: &str) -> ValkeyNode {
+    fn find_node(&self, key: &str) -> ValkeyNode {
         self.key_nodes.get(key).unwrap_or(&self.first).clone()
     }
 }
@@ -125,12 +126,12 @@ async fn reconnect_until_ready(address: ValkeyAddress, node: ValkeyNode) -> Mult
                 return connection;
             }
             Err(error) if is_logged => {
-                tracing::debug!(error = &error as &dyn std::error::Error, server = %node, "still no Valkey");
+                tracing::debug!(error = describe_error(&error), server = %node, "still no Valkey");
             }
             Err(error) => {
                 is_logged = true;
                 tracing::error!(
-                    error = &error as &dyn std::error::Error,
+                    error = describe_error(&error),
                     server = %node,
                     "a Valkey cannot be reached; its sales sell nothing; retrying every 50 ms"
                 );

@@ -77,7 +77,7 @@ impl<'a> CallPlan<'a> {
     /// Lets time pass in these sales, too.
     pub(super) fn add_ticks(&mut self, sales: impl IntoIterator<Item = SaleId>) {
         for sale in sales {
-            self.requests_of(sale);
+            self.list_requests(sale);
         }
     }
 
@@ -220,10 +220,10 @@ impl<'a> CallPlan<'a> {
     }
 
     fn add_request(&mut self, sale: SaleId, place: usize, request: LibraryRequest<'a>) {
-        self.requests_of(sale).push((place, request));
+        self.list_requests(sale).push((place, request));
     }
 
-    fn requests_of(&mut self, sale: SaleId) -> &mut Vec<(usize, LibraryRequest<'a>)> {
+    fn list_requests(&mut self, sale: SaleId) -> &mut Vec<(usize, LibraryRequest<'a>)> {
         let next = self.sales.len();
         let place = *self.sale_indices.entry(sale).or_insert(next);
         if place == next {

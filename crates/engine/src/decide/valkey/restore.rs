@@ -180,13 +180,13 @@ impl ValkeyDecider {
                 _ => again.push(call),
             }
         }
-        deciding.damage = deciding.damage.take().or_else(|| ends.into_values().find_map(damage_of));
+        deciding.damage = deciding.damage.take().or_else(|| ends.into_values().find_map(find_damage));
         again
     }
 }
 
 /// The damage of a ledger, if that is why a state could not be restored.
-fn damage_of(ended: Result<(), ValkeyError>) -> Option<ReadError> {
+fn find_damage(ended: Result<(), ValkeyError>) -> Option<ReadError> {
     match ended {
         Err(ValkeyError::Ledger(damage @ (ReadError::Damaged { .. } | ReadError::Corrupt { .. }))) => {
             Some(damage)
@@ -224,7 +224,7 @@ impl SaleRestore {
             let seq = state.seq();
             let packed = self.pack_state(state).await?;
             if self.library.restore_packed_state(sale, epoch, packed).await? {
-                tracing::info!(%sale, epoch = epoch.0, seq = seq.0, "a sale's state was restored in the Valkey");
+                tracing::info!(%sale, epoch = epoch.0, seq = seq.0, "a sale's state was rebuilt in the Valkey");
                 return Ok(());
             }
         }

@@ -1,4 +1,4 @@
-//! The difference between the deciding server's clock and this machine's. Sales run by the server's clock; a caller that shows
+//! The difference between the decision store's clock and this machine's. Sales run by the server's clock; a caller that shows
 //! whether a sale has begun must go by the same. It sets no clock.
 
 use super::calls::ValkeyLibrary;
@@ -39,7 +39,7 @@ impl ClockSkew {
 
     /// Milliseconds by which the sales' clock is ahead of the machine's real one, as far as this process knows.
     #[must_use]
-    pub fn ms(&self) -> i64 {
+    pub fn difference_ms(&self) -> i64 {
         (self.clock_offset)() + self.ms.load(Ordering::Relaxed)
     }
 
@@ -52,7 +52,7 @@ impl ClockSkew {
         if ms.abs() > SKEW_LOGGED_MS {
             tracing::warn!(
                 difference_ms = ms,
-                "the clock of this machine and that of the Valkey differ; sales run by the Valkey's"
+                "the clock of this machine and that of the Valkey differ; sales run by the Valkey's; set both right (NTP), the Valkey's first"
             );
         }
         Ok(skew)

@@ -1,4 +1,4 @@
-//! How far time has got, where the machine's clock does not say so; see the same of a `ledger.db`. It is no event: nothing was decided
+//! The clock checkpoint: how far time has come, where the machine's clock does not say so; see the same of a `ledger.db`. It is no event: nothing was decided
 //! at that moment.
 
 use super::ANSWER_TIMEOUT;
@@ -35,7 +35,7 @@ impl PostgresReader {
     }
 }
 
-/// Writes how far time has got, on a connection of its own: it is written only while the machine's clock is wrong.
+/// Writes the clock checkpoint, on a connection of its own: it is written only while the machine's clock is wrong.
 ///
 /// # Errors
 /// When the database does not answer, or is not to be written.

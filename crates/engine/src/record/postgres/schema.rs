@@ -49,11 +49,16 @@ SELECT EXISTS (
     WHERE attrelid = to_regclass('ledger_epochs') AND attname = 'head' AND NOT attisdropped
 )";
 
-/// How far time has got; see [`super::reached`].
+/// The clock checkpoint; see [`super::reached`].
 const REACHED: &str =
     "CREATE TABLE ledger_reached (id BIGINT PRIMARY KEY CHECK (id = 1), at BIGINT NOT NULL)";
 
 const FIND_REACHED: &str = "SELECT to_regclass('ledger_reached') IS NOT NULL";
+
+const CLEAR: &str = "
+TRUNCATE ledger_entries, ledger_sales RESTART IDENTITY;
+DELETE FROM ledger_epochs WHERE no <> 0;
+DELETE FROM ledger_reached";
 
 /// A body is a few bytes, which PostgreSQL's compression makes no shorter.
 const UNCOMPRESSED: &str = "ALTER TABLE ledger_entries ALTER COLUMN body SET STORAGE EXTERNAL";
@@ -87,6 +92,22 @@ pub async fn create_tables(address: &PostgresAddress) -> Result<(), ReadError> {
     check_format(&mut connection).await?;
     connection.close().await?;
     Ok(())
+}
+
+/// Removes every row of a ledger from which nothing was ever sold: what an interrupted copy left.
+///
+/// # Errors
+/// When the database cannot be reached or written.
+pub(in crate::record) async fn clear_tables(address: &PostgresAddress) -> Result<(), ReadError> {
+    with_timeout(ANSWER_TIMEOUT * 2, async {
+        let mut connection = address.connect().await?;
+        check_format(&mut connection).await?;
+        let mut transaction = connection.begin().await?;
+        transaction.execute(CLEAR).await?;
+        transaction.commit().await?;
+        Ok(connection.close().await?)
+    })
+    .await
 }
 
 /// Refuses a database without a ledger, or with one that this version cannot read.

@@ -1,4 +1,4 @@
-//! How far time has got, where the machine's clock does not say so: while it is behind the ledger, a start would begin at the
+//! The clock checkpoint: how far time has come, where the machine's clock does not say so: while it is behind the ledger, a start would begin at the
 //! ledger's last event again, and after many restarts a hold would not have come nearer to its end. It is no event: nothing was
 //! decided at that moment.
 
@@ -40,7 +40,7 @@ pub(crate) fn load_reached_time(folder: &Path) -> Result<Timestamp, ReadError> {
     Ok(Timestamp(intact.map_or(0, |(at, _)| at)))
 }
 
-/// Writes how far time has got. It opens its own connection with the first write.
+/// Writes the clock checkpoint. It opens its own connection with the first write.
 pub(crate) struct ReachedTimeWriter {
     folder: PathBuf,
     connection: Option<Connection>,

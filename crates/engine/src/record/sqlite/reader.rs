@@ -40,7 +40,7 @@ impl SqliteReader {
         Ok(Self { folder: folder.to_owned(), access, idle: Mutex::new(vec![first]) })
     }
 
-    /// The rows that the next start would set aside, if everything else is intact; [`LedgerReader::scan`] finds out whether
+    /// The rows that the next start would move into the table `torn`, if everything else is intact; [`LedgerReader::scan`] finds out whether
     /// it is.
     ///
     /// # Errors

@@ -45,7 +45,7 @@ pub(super) fn torn_keys(torn: &[TornTail]) -> HashMap<i64, i64> {
 ///
 /// # Errors
 /// When the damage is not a torn end, or the file cannot be read or written.
-pub(crate) fn set_torn_tails_aside(folder: &Path) -> Result<u64, ReadError> {
+pub(crate) fn move_torn_tails(folder: &Path) -> Result<u64, ReadError> {
     let mut connection = open_for_writing(folder)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let torn = find_torn_tails(&transaction)?;
@@ -61,14 +61,15 @@ pub(crate) fn set_torn_tails_aside(folder: &Path) -> Result<u64, ReadError> {
             sale = %end.sale,
             seq = end.from.0,
             rows = end.rows,
-            "a torn end of the ledger was set aside: the disk lost what it had acknowledged"
+            "rows at the end of a sale are damaged and were moved to the table torn; the sale continues without them; buyers may have \
+             paid for orders that are gone: list captured payments without a confirmed order"
         );
     }
     transaction.commit()?;
     Ok(torn.iter().map(|end| end.rows).sum())
 }
 
-/// The rows that the next start would set aside, if everything else is intact.
+/// The rows that the next start would move into the table `torn`, if everything else is intact.
 ///
 /// # Errors
 /// When there is more of it than a power loss explains, or the file cannot be read.

@@ -1,4 +1,4 @@
-//! Appends batches to `ledger.db`, and copies its log back into the file on a thread of its own.
+//! Appends batches to `ledger.db`, and checkpoints its WAL on a thread of its own.
 
 use super::row::{UuidBlob, load_sales};
 use super::{FILE, LOG_BYTES, checkpoint, empty_log, open_for_writing};
@@ -89,13 +89,13 @@ impl SqliteRecorder {
         if std::mem::take(&mut self.log_may_be_short)
             && let Err(error) = self.lengthen_log()
         {
-            tracing::warn!(%error, "growing the ledger's log to its length failed; each record takes longer");
+            tracing::warn!(%error, "preallocating the WAL (16 MiB) failed; each record takes longer; make room");
         }
         if self.log_bytes.load(Ordering::Relaxed) > LOG_BYTES_MAX {
             match checkpoint(&self.connection) {
                 Ok(bytes) => self.log_bytes.store(bytes, Ordering::Relaxed),
                 Err(error) => {
-                    tracing::warn!(%error, "copying the ledger's log back failed; the log grows meanwhile; it is tried again")
+                    tracing::warn!(%error, "checkpointing the ledger's WAL failed; the WAL grows meanwhile; retrying; make room if it repeats")
                 }
             }
         }
@@ -179,7 +179,7 @@ fn insert_entries(
     Ok(())
 }
 
-/// Copies the log back into the file now and then, on a connection and a thread of its own, so that no batch waits for it.
+/// Checkpoints the WAL now and then, on a connection and a thread of its own, so that no batch waits for it.
 struct WalCheckpointer {
     stop: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -196,7 +196,7 @@ impl WalCheckpointer {
                     match checkpoint(&connection) {
                         Ok(bytes) => log_bytes.store(bytes, Ordering::Relaxed),
                         Err(error) => {
-                            tracing::warn!(%error, "copying the ledger's log back failed; the log grows meanwhile; it is tried again");
+                            tracing::warn!(%error, "checkpointing the ledger's WAL failed; the WAL grows meanwhile; retrying; make room if it repeats");
                         }
                     }
                 }
@@ -217,7 +217,9 @@ impl Drop for WalCheckpointer {
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            tracing::error!("the thread that copies the ledger's log back panicked");
+            tracing::error!(
+                "the thread that checkpoints the ledger's WAL panicked; the WAL grows until the next start; restart and report it"
+            );
         }
     }
 }

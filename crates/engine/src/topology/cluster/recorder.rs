@@ -7,6 +7,7 @@ use super::trimmer::OutboxTrimmer;
 use crate::batch::{Batch, Epoch, StaleEpoch};
 use crate::clock::start_stopwatch;
 use crate::decide::valkey::{Outbox, OutboxItem};
+use crate::error_text::describe_error;
 use crate::metrics::PipelineMetrics;
 use crate::record::postgres::{AppendResult, EventRange, SaleHead, SharedWriter, is_disconnected};
 use crate::record::{LedgerRecorder, RecordError};
@@ -88,7 +89,7 @@ impl OutboxRecorder {
             if waited > GIVE_UP_AFTER {
                 tracing::error!(
                     sales = open.len(),
-                    "the ledger lacks events that no outbox has; the states of these sales are restored from the ledger"
+                    "the ledger lacks events that no outbox has; the states of these sales are rebuilt from the ledger"
                 );
                 stale.extend(open.drain(..).map(|open| open.to_stale_epoch()));
             } else if waited > RECOVER_AFTER {
@@ -195,7 +196,7 @@ impl OutboxRecorder {
         let waiting = match self.outbox.read_items(sale, RECOVER_CALLS_MAX).await {
             Ok(waiting) => waiting,
             Err(error) => {
-                tracing::debug!(%sale, error = &error as &dyn std::error::Error, "the outbox cannot be read");
+                tracing::debug!(%sale, error = describe_error(&error), "the outbox cannot be read");
                 return Ok(false);
             }
         };
@@ -208,7 +209,7 @@ impl OutboxRecorder {
                 match self.writer.write(&[range]).await?.first() {
                     Some(AppendResult::Recorded) => {
                         self.metrics.recovered.inc_by(entries.len() as u64);
-                        tracing::info!(%sale, events = entries.len(), "recorded events that another process had decided");
+                        tracing::info!(%sale, events = entries.len(), "recorded events that another process had decided and not recorded; nothing is lost");
                         has_moved = true;
                         entries = &[];
                     }

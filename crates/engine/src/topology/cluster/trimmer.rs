@@ -2,6 +2,7 @@
 //! outbox, and an instance that finds it there sees that the ledger has it.
 
 use crate::decide::valkey::Outbox;
+use crate::error_text::describe_error;
 use sale::{EventSeq, SaleId};
 use std::collections::HashMap;
 use tokio::sync::mpsc;
@@ -40,7 +41,7 @@ async fn trim_outboxes(mut outbox: Outbox, mut inbox: mpsc::Receiver<(SaleId, Ev
         match outbox.trim(&ends).await {
             Ok(()) => lasts.clear(),
             Err(error) => {
-                tracing::debug!(error = &error as &dyn std::error::Error, "an outbox is not emptied yet");
+                tracing::debug!(error = describe_error(&error), "an outbox is not emptied yet");
             }
         }
     }

@@ -236,6 +236,8 @@ impl SimulatedWorld {
                 reply_body(&self.step(&Command::Release { buyer, order, reason: ReleaseReason::Cancelled }))
             }
             BuyerAction::Pay { order, key, declines } => self.pay(buyer, order, key, declines),
+            // The simulated shop answers native calls.
+            BuyerAction::Purchase { .. } | BuyerAction::ReadPurchase { .. } => ReplyBody::Malformed,
         }
     }
 

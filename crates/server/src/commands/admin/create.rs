@@ -44,14 +44,14 @@ pub(super) fn run(create: CreateAdmin, now: TimeSource) -> Result<(), CommandErr
         }
         Ok(AdminCreation::Promoted { account }) => {
             print_line(&format!(
-                "{} It is an admin now, with the new password. All its sessions have ended.",
-                describe(&account)
+                "{}. It is an admin now, with the new password. All its sessions have ended.",
+                describe(&account, "was")
             ));
             Ok(())
         }
         Ok(AdminCreation::Exists { account }) => Err(CommandError::Usage(format!(
-            "--promote: needed, because {email} has an account already: {} Nothing was changed. With --promote it becomes an admin with this password, and all its sessions end",
-            describe(&account)
+            "--promote: needed, because there is an account already: {}. Nothing was changed. With --promote it becomes an admin with this password, and all its sessions end",
+            describe(&account, "is")
         ))),
         Err(AccountRefusal::UsernameTaken) => {
             Err(CommandError::Usage("--username: another account has this name".to_owned()))
@@ -61,14 +61,14 @@ pub(super) fn run(create: CreateAdmin, now: TimeSource) -> Result<(), CommandErr
 }
 
 /// Whose an account is, so that nobody promotes a stranger by mistake.
-fn describe(account: &ExistingAccount) -> String {
+fn describe(account: &ExistingAccount, verb: &str) -> String {
     let ExistingAccount { profile, session_count } = account;
     let kind = match profile.role {
         Role::Buyer => "a buyer",
         Role::Admin => "an admin",
     };
     format!(
-        "{} was {kind} (username {}, made {}) with {} open.",
+        "{} {verb} {kind} (username {}, made {}) with {} open",
         profile.email,
         profile.username,
         rfc3339(profile.created_at),

@@ -11,7 +11,7 @@ use crate::http::limits::{LimitClass, LimitKey, RateLimiter, shared};
 use crate::http::problem::{ProblemKind, kind};
 use crate::http::sockets::{PeerFunctions, SocketService};
 use crate::http::{self, AppState, edge::HttpEdge, server};
-use crate::realtime::{self, ChangeLimits, ProblemSummary, SocketPeer, SocketServer};
+use crate::realtime::{self, ChangeLimits, ConnectionLimiter, ProblemSummary, SocketPeer, SocketServer};
 use crate::shop::Shop;
 use crate::shop::live_updates::SubscriberCount;
 use crate::telemetry::metrics::{Counter, ServerMetrics};
@@ -42,7 +42,8 @@ impl ApiTasks {
         stopping: watch::Receiver<bool>,
     ) -> Result<Self, CommandError> {
         let (router, openapi) = http::router();
-        let (realtime, live_updates) = start_sockets(app, settings.sockets(), starter)?;
+        let (realtime, live_updates) = start_sockets(app, settings.sockets(), &dialects.limiter, starter)?;
+        dialects.start_mounted_sockets(&realtime);
         let peers = PeerFunctions { connect: SocketPeer::from, buyer: SocketPeer::buyer };
         let service = SocketService::new(realtime.service(), peers);
         let mounted = std::mem::take(&mut dialects.mounted);
@@ -76,6 +77,7 @@ impl ApiTasks {
 fn start_sockets(
     app: &AppState,
     settings: realtime::SocketSettings,
+    limiter: &ConnectionLimiter,
     starter: &mut FollowerStarter,
 ) -> Result<(SocketServer, FollowerThread), CommandError> {
     let follower_metrics = starter.metrics(crate::followers::live_updates::FOLLOWER_NAME);
@@ -95,6 +97,7 @@ fn start_sockets(
         subscribers,
         problems: problem_summary,
         change_limits: Arc::new(HttpChangeLimits(Arc::clone(app))),
+        limiter: limiter.clone(),
         metrics,
     };
     let realtime = SocketServer::start(dependencies, settings);

@@ -4,7 +4,8 @@ use super::followers::LagMeter;
 use crate::http::AppState;
 use crate::shop::follower_lag::MEASURE_INTERVAL;
 use crate::shop::peer_changes::{self, PeerChanges};
-use crate::shop::{accounts, sales};
+use crate::shop::{accounts, purchase_jobs, sales};
+use engine::error_text::describe_error;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -39,17 +40,36 @@ pub(super) async fn measure_lags(app: AppState, meters: Vec<LagMeter>, mut stop:
     }
 }
 
-/// Deletes expired sessions, and settles sales that an instance left half-made.
+/// Deletes expired sessions and old jobs, gives back stray units, and finishes sales that an instance left unannounced.
 pub(super) async fn sweep_expired(app: AppState, mut stop: watch::Receiver<bool>) {
     while wait(SWEEP_INTERVAL, &mut stop).await {
         if let Err(error) = accounts::forget_expired_sessions(&app.shop.accounts).await {
-            tracing::warn!(%error, "expired sessions could not be deleted; it is tried again in ten minutes");
+            tracing::warn!(
+                error = describe_error(&error),
+                "expired sessions could not be deleted; retrying every ten minutes; check the database"
+            );
         }
-        // A sale that was half-made at the start may have been another instance's work in progress.
+        if let Err(error) = app.shop.sold_out.forget_old((app.shop.now)()).await {
+            tracing::warn!(
+                error = describe_error(&error),
+                "old sold-out attempts could not be deleted; it is tried again in ten minutes"
+            );
+        }
+        if let Err(error) = purchase_jobs::forget_old_jobs(&app.shop).await {
+            tracing::warn!(
+                error = describe_error(&error),
+                "old jobs of the turnstile could not be deleted; it is tried again in ten minutes"
+            );
+        }
+        purchase_jobs::return_stray_units(&app.shop).await;
+        // A sale that was unannounced at the start may have been another instance's work in progress.
         if app.shop.tenancy.is_cluster()
-            && let Err(error) = sales::settle_half_made(&app.shop).await
+            && let Err(error) = sales::finish_unannounced(&app.shop).await
         {
-            tracing::warn!(%error, "half-made sales could not be settled; it is tried again in ten minutes");
+            tracing::warn!(
+                error = describe_error(&error),
+                "unannounced sales could not be finished; retrying every ten minutes; check the database"
+            );
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Whether the machine's clock may be believed at a start. One that is a year ahead would end every sale, and the ledger never goes
 //! back in time: the shop would be spoiled for a year. Time and its source are arguments here; only [`read_kernel_sync`] asks the system.
 
-use engine::{StartError, StartMoment, TurningSale};
+use engine::{SalePhaseChange, StartError, StartMoment};
 use sale::Timestamp;
 
-/// A start after a shorter time is believed: a restart in the middle of a drop must not wait for a person, and how far time has got
+/// A start after a shorter time is believed: a restart in the middle of a drop must not wait for a person, and the clock checkpoint
 /// is written every minute.
 const JUMP_ACCEPTED_MS: i64 = 3_600_000;
 
@@ -34,7 +34,7 @@ pub(super) fn check_clock(
     if ahead_ms <= JUMP_ACCEPTED_MS {
         return Ok(());
     }
-    let Some(TurningSale { sale, ends }) = moment.find_turning_sale(now) else { return Ok(()) };
+    let Some(SalePhaseChange { sale, ends }) = moment.find_phase_change(now) else { return Ok(()) };
     if sync == ClockSync::Unsynchronised && !is_accepted {
         let turn = if ends { "end" } else { "start" };
         return Err(StartError::Refused(format!(

@@ -4,10 +4,15 @@ use super::super::CommandError;
 use super::super::settings::{DialectMount, Serve};
 use super::api::{bind, listen};
 use crate::http::AppState;
-use crate::http::dialects::{Dialect, DialectAdmin, DialectContext, DialectSettings};
+use crate::http::dialects::{Dialect, DialectAdmin, DialectContext, DialectSettings, holds};
 use crate::http::edge::HttpEdge;
 use crate::http::server;
+use crate::http::sockets::{PeerFunctions, SocketService};
+use crate::realtime::turnstile::{TurnstileDependencies, TurnstileSockets};
+use crate::realtime::{ConnectionLimiter, SocketPeer, SocketServer};
+use crate::shop::purchase_jobs;
 use crate::shop::sales;
+use crate::telemetry::sockets::SocketMetrics;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,6 +33,12 @@ pub(super) struct DialectTasks {
     pub(super) addresses: Vec<(Dialect, SocketAddr)>,
     /// Those that the main listener serves below their prefix.
     pub(super) mounted: Vec<Arc<HttpEdge>>,
+    /// Counts the sockets of all listeners.
+    pub(super) limiter: ConnectionLimiter,
+    /// The sockets of `turnstile`.
+    turnstile: Option<TurnstileSockets>,
+    /// What they need, when they are a namespace of the main Socket.IO server.
+    mounted_turnstile: Option<TurnstileDependencies>,
 }
 
 impl BoundDialects {
@@ -49,11 +60,35 @@ impl BoundDialects {
         settings: &Serve,
         stopping: &watch::Receiver<bool>,
     ) -> Result<DialectTasks, CommandError> {
-        let mut tasks = DialectTasks { serving: Vec::new(), addresses: Vec::new(), mounted: Vec::new() };
+        let mut tasks = DialectTasks {
+            serving: Vec::new(),
+            addresses: Vec::new(),
+            mounted: Vec::new(),
+            limiter: ConnectionLimiter::new(settings.sockets()),
+            turnstile: None,
+            mounted_turnstile: None,
+        };
         for (dialect, sockets) in self.dialects {
+            if dialect == Dialect::Holds {
+                holds::check_payments(&app.shop).map_err(CommandError::Usage)?;
+            }
             let context =
                 DialectContext { app: AppState::clone(app), dialect, settings: Arc::clone(&self.settings) };
-            let edge = Arc::new(HttpEdge::for_dialect(Arc::new(context)));
+            let mut edge = HttpEdge::for_dialect(Arc::new(context));
+            if dialect == Dialect::Turnstile {
+                let dependencies = prepare_turnstile(app, &self.settings, &tasks.limiter).await?;
+                if sockets.is_empty() {
+                    tasks.mounted_turnstile = Some(dependencies);
+                } else {
+                    let turnstile = TurnstileSockets::start_own(dependencies, settings.sockets());
+                    if let Some(service) = turnstile.service() {
+                        let peers = PeerFunctions { connect: SocketPeer::from, buyer: SocketPeer::buyer };
+                        edge = edge.with_sockets(SocketService::new(service, peers));
+                    }
+                    tasks.turnstile = Some(turnstile);
+                }
+            }
+            let edge = Arc::new(edge);
             log_start(app, dialect, &self.settings, &sockets).await;
             if sockets.is_empty() {
                 tasks.mounted.push(edge);
@@ -72,8 +107,18 @@ impl BoundDialects {
 }
 
 impl DialectTasks {
+    /// Opens the sockets of dialects that are served on the main listener.
+    pub(super) fn start_mounted_sockets(&mut self, server: &SocketServer) {
+        if let Some(dependencies) = self.mounted_turnstile.take() {
+            self.turnstile = Some(TurnstileSockets::start_within(server, dependencies));
+        }
+    }
+
     /// Waits for the requests in flight. Returns how many connections were cut.
     pub(super) async fn drain(self) -> usize {
+        if let Some(turnstile) = self.turnstile {
+            turnstile.stop().await;
+        }
         let mut cut = 0;
         for serving in self.serving {
             match serving.await {
@@ -83,6 +128,31 @@ impl DialectTasks {
         }
         cut
     }
+}
+
+/// What the sockets of `turnstile` need. It reads the used keys while the instance serves.
+async fn prepare_turnstile(
+    app: &AppState,
+    settings: &DialectSettings,
+    limiter: &ConnectionLimiter,
+) -> Result<TurnstileDependencies, CommandError> {
+    let (shop, sale) = (Arc::clone(&app.shop), settings.turnstile_sale.clone());
+    let written = purchase_jobs::write_settings(&shop, &settings.turnstile_products, sale.as_deref()).await;
+    written.map_err(anyhow::Error::from)?;
+    let loading = Arc::clone(&shop);
+    tokio::spawn(async move {
+        purchase_jobs::return_stray_units(&loading).await;
+        if let Err(error) = purchase_jobs::load_keys(&loading).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(
+                error,
+                "the used keys of the turnstile could not be read; each key is looked up in the table"
+            );
+        }
+    });
+    let metrics = SocketMetrics::default();
+    metrics.register_turnstile(&app.metrics);
+    Ok(TurnstileDependencies { shop, sale, limiter: limiter.clone(), metrics })
 }
 
 fn bind_listeners(mount: &DialectMount) -> Result<Vec<TcpSocket>, CommandError> {

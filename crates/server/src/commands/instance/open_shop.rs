@@ -1,7 +1,7 @@
 //! Puts the shop together from its settings, its tables and its engine.
 
 use super::super::CommandError;
-use super::super::settings::Serve;
+use super::super::settings::{OnOff, Serve};
 use super::super::token_key::load_token_key;
 use crate::auth::passwords::PasswordPool;
 use crate::auth::tokens::AccessTokens;
@@ -15,11 +15,15 @@ use crate::shop::catalogue::SaleCatalogue;
 use crate::shop::follower_lag::FollowerLag;
 use crate::shop::follower_progress::FollowerProgress;
 use crate::shop::guests::GuestBook;
+use crate::shop::integer_ids::{self, AccountNumbers};
 use crate::shop::mailboxes::MailboxClaims;
+use crate::shop::native_guests::GuestLimits;
 use crate::shop::payments::charge_table::ChargeTable;
 use crate::shop::payments::{PaymentService, ReconcileTiming};
 use crate::shop::public_url::PublicUrl;
+use crate::shop::purchase_jobs::PurchaseJobs;
 use crate::shop::receipts::ReceiptSigner;
+use crate::shop::sold_out_memory::SoldOutMemory;
 use crate::shop::summary::SummaryCache;
 use crate::shop::tenancy::Tenancy;
 use crate::store::Store;
@@ -54,6 +58,7 @@ pub(super) async fn open_shop(
         PasswordPool::start(settings.password_threads()).context("the password threads cannot start")?;
     let sandbox = Arc::new(SandboxProvider::new(Arc::new(ChargeTable(store.clone())), SLOW_DELAY));
     let timing = ReconcileTiming { tenancy, ..ReconcileTiming::default() };
+    integer_ids::fill_missing(&store).await.map_err(anyhow::Error::from)?;
     let catalogue = SaleCatalogue::load(&store, tenancy).await.map_err(anyhow::Error::from)?;
     let catalogue = Arc::new(catalogue);
     let limits = ProviderTimeouts::default();
@@ -81,6 +86,9 @@ pub(super) async fn open_shop(
     let accounts =
         AccountService { now: Arc::clone(&now), store: store.clone(), tokens, passwords, refresh_ttl_ms };
     let guests = GuestBook::start(store.clone(), Arc::clone(&now));
+    let sold_out = SoldOutMemory::start(store.clone(), tenancy);
+    let jobs = PurchaseJobs::start(store.clone());
+    metrics.register("jobs_running", "Purchase jobs that are being decided or written", jobs.running.clone());
     let shop = Shop {
         now,
         engine,
@@ -97,6 +105,10 @@ pub(super) async fn open_shop(
         accounts,
         mailboxes: MailboxClaims::default(),
         guests,
+        account_numbers: AccountNumbers::default(),
+        sold_out,
+        jobs,
+        guest_limits: GuestLimits::new(settings.guests == OnOff::On),
         public_url,
     };
     Ok((shop, inbox))

@@ -1,5 +1,6 @@
 //! Opens the tables, in a database or in the data folder, and makes sure that they are those of this version.
 
+use super::super::database::refuse_unfinished_move;
 use super::super::ledger_loss;
 use super::super::settings::{OnOff, Serve};
 use super::super::token_key::load_token_key;
@@ -27,6 +28,7 @@ pub(super) async fn open_database(settings: &Serve) -> Result<Option<Store>, Com
     }
     let store = database.open_tables().await?;
     refuse_outdated_tables(&store).await?;
+    refuse_unfinished_move(&store).await?;
     ledger_loss::refuse_in_database(database, &store, settings.accept_older_ledger).await?;
     let now = start_clock(Timestamp::default(), ClockSkew::default()).now();
     load_token_key(settings, &store, now).await?;

@@ -9,6 +9,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use rehearsal::crowd::preset::{self, DropPlan};
 use rehearsal::crowd::{ArrivalCurve, CrowdShare};
+use rehearsal::dialects::{DialectPlan, RehearsedDialect};
 use rehearsal::merchant::AdminLogin;
 use rehearsal::run::FaultPlan;
 use sale::AdmissionMode;
@@ -48,6 +49,13 @@ pub struct RehearseSettings {
     /// Run even while a sale with real buyers is live on the instance.
     #[arg(long, env = "DOORBUSTER_I_KNOW_THIS_IS_LIVE", value_parser = clap::builder::BoolishValueParser::new())]
     pub i_know_this_is_live: bool,
+
+    /// Dialect whose calls the buyers make, on a sale in the form that the dialect sells. Without it they make the native calls.
+    #[arg(long, env = "DOORBUSTER_DIALECT", value_enum, value_name = "NAME")]
+    pub dialect: Option<DialectChoice>,
+    /// Address of the running instance's dialect, by default URL/dialects/NAME.
+    #[arg(long, env = "DOORBUSTER_DIALECT_URL", value_name = "URL")]
+    pub dialect_url: Option<String>,
 
     /// People who come.
     #[arg(long, env = "DOORBUSTER_BUYERS", value_parser = clap::value_parser!(u32).range(1..=PEOPLE_MAX), value_name = "COUNT")]
@@ -156,6 +164,30 @@ pub enum PresetChoice {
     TicketOnSale,
 }
 
+/// A dialect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DialectChoice {
+    /// Purchases under a key, acknowledged as jobs; sold at once.
+    Turnstile,
+    /// Attempts of accounts; sold at once.
+    Attempts,
+    /// A line, a hold and its confirmation, by e-mail address.
+    Holds,
+    /// Purchases by any text; sold at once.
+    Drop,
+}
+
+impl DialectChoice {
+    pub fn rehearsed(self) -> RehearsedDialect {
+        match self {
+            Self::Turnstile => RehearsedDialect::Turnstile,
+            Self::Attempts => RehearsedDialect::Attempts,
+            Self::Holds => RehearsedDialect::Holds,
+            Self::Drop => RehearsedDialect::Drop,
+        }
+    }
+}
+
 /// Whether there is a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum AdmissionKind {
@@ -202,6 +234,9 @@ impl RehearseSettings {
                 return usage("--database: a private instance has none; name the running one with --url");
             }
         }
+        if let Some(reason) = self.find_dialect_problem() {
+            return usage(&reason);
+        }
         // It becomes part of an address.
         let is_slug =
             |text: &String| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
@@ -209,6 +244,38 @@ impl RehearseSettings {
             return usage("--like: a sale's name in addresses has only letters, digits and -");
         }
         Ok(())
+    }
+
+    /// What of the flags does not fit the dialect.
+    fn find_dialect_problem(&self) -> Option<String> {
+        let Some(dialect) = self.dialect else {
+            // The variable is passed over, as those of the instance are.
+            let is_flag = self.dialect_url.is_some() && std::env::var_os("DOORBUSTER_DIALECT_URL").is_none();
+            return is_flag.then(|| "--dialect-url: name the dialect with --dialect".to_owned());
+        };
+        let dialect = dialect.rehearsed();
+        let name = dialect.name();
+        if self.dialect_url.is_some() && self.url.is_none() {
+            return Some("--dialect-url: name the instance of this dialect with --url".to_owned());
+        }
+        if self.limit_per_buyer.is_some_and(|limit| limit != 1) {
+            return Some(format!("--limit-per-buyer: {name} sells one unit to a buyer"));
+        }
+        let has_line = self.admission.map(|kind| kind == AdmissionKind::Fifo);
+        if has_line.is_some_and(|has_line| has_line != dialect.has_line()) {
+            let needed = if dialect.has_line() { "through a line" } else { "without a line" };
+            return Some(format!("--admission: {name} sells {needed}"));
+        }
+        if !dialect.has_line() && self.hold.is_some_and(|hold_s| hold_s > 0) {
+            return Some(format!("--hold: {name} sells at once"));
+        }
+        None
+    }
+
+    /// The dialect to play in.
+    pub fn dialect_plan(&self) -> Option<DialectPlan> {
+        let dialect = self.dialect?.rehearsed();
+        Some(DialectPlan { dialect, url: self.dialect_url.clone() })
     }
 
     /// The drop that these flags describe.
@@ -271,7 +338,10 @@ impl RehearseSettings {
         };
         drop.crowd.units_max = drop.crowd.units_max.min(sale.limit_per_buyer);
         drop.sale = sale;
-        drop
+        match self.dialect {
+            Some(dialect) => dialect.rehearsed().adapt_plan(drop),
+            None => drop,
+        }
     }
 
     /// The faults that are injected into the private instance.
@@ -347,6 +417,7 @@ fn jump(text: &str) -> Result<i64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shop::guests::{DialectGuest, GuestOrigin};
     use clap::Parser;
 
     #[derive(Parser)]
@@ -391,6 +462,43 @@ mod tests {
         for wrong in ["", "spring drop", "../admin", "a?b"] {
             let refused = like(wrong).expect_err(wrong).to_string();
             assert!(refused.starts_with("--like: a sale's name"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn the_drop_of_a_dialect_is_what_the_dialect_sells() {
+        let flags = parse_flags(&["--dialect", "drop", "--preset", "ticket-on-sale"]);
+        assert!(flags.check().is_ok());
+        let drop = flags.plan_drop().expect("a drop");
+        assert_eq!((drop.sale.limit_per_buyer, drop.sale.hold_s), (1, 0));
+        assert_eq!(drop.sale.admission, AdmissionMode::Open);
+        for (flags, sentence) in [
+            (["--dialect", "drop", "--hold", "3s"], "--hold: drop sells at once"),
+            (["--dialect", "holds", "--admission", "open"], "--admission: holds sells through a line"),
+            (["--dialect", "attempts", "--admission", "fifo"], "--admission: attempts sells without a line"),
+            (["--dialect", "turnstile", "--limit-per-buyer", "2"], "--limit-per-buyer: turnstile sells one"),
+            (
+                ["--dialect", "drop", "--dialect-url", "http://127.0.0.1:1"],
+                "--dialect-url: name the instance",
+            ),
+        ] {
+            let refused = parse_flags(&flags).check().expect_err(sentence).to_string();
+            assert!(refused.starts_with(sentence), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_guest_is_derived_as_the_server_derives_it() {
+        let pairs = [
+            (RehearsedDialect::Turnstile, GuestOrigin::Turnstile),
+            (RehearsedDialect::Holds, GuestOrigin::Holds),
+            (RehearsedDialect::Drop, GuestOrigin::Drop),
+        ];
+        for (dialect, origin) in pairs {
+            for name in ["ann", "Ann@Example.com", "r0123456789-7", "\u{1F600} b"] {
+                let guest = DialectGuest::new(origin, name).expect("a guest");
+                assert_eq!(dialect.derive_guest(name), guest.buyer(), "{} {name}", dialect.name());
+            }
         }
     }
 

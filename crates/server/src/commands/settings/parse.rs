@@ -38,6 +38,15 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// The lifetime of a token, which is counted in seconds.
+///
+/// # Errors
+/// When it is no time, or shorter than a second.
+pub fn lifetime(text: &str) -> Result<Duration, String> {
+    let lifetime = duration(text)?;
+    if lifetime < Duration::from_secs(1) { Err("a lifetime is 1s to 3650d".to_owned()) } else { Ok(lifetime) }
+}
+
 /// A network, or an address as the network of itself.
 ///
 /// # Errors

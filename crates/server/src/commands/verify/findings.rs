@@ -21,9 +21,11 @@ pub(super) struct VerifyFindings {
     pub(super) tallies: [PromiseCount; SalePromise::ALL.len()],
     /// The earliest offence of the first sale that has one.
     pub(super) first: Option<SaleViolation>,
-    /// Ends that a power loss explains, and that the next start sets aside.
+    /// Ends that a power loss explains, and that the next start moves into the table `torn`.
     pub(super) torn: Vec<TornEndFinding>,
     pub(super) damage: Option<ReadError>,
+    /// Sales that were read only as far as they are intact.
+    pub(super) damaged_sales: BTreeMap<SaleId, DamagedSale>,
     /// The ledger is missing or empty beside tables that only a ledger can have caused.
     pub(super) ledger_loss: Option<String>,
     /// The file of the tables is malformed, or its rows cannot be read.
@@ -69,6 +71,16 @@ pub(super) struct OrphanPayment {
     pub(super) sale: SaleId,
     pub(super) payment: Uuid,
     pub(super) order: OrderId,
+}
+
+/// A sale with an event that cannot be read.
+#[derive(Clone, Debug)]
+pub(super) struct DamagedSale {
+    /// The last event that was read.
+    pub(super) intact_to: EventSeq,
+    /// The event that is damaged, if that is known, and what is wrong with it.
+    pub(super) damaged_at: Option<EventSeq>,
+    pub(super) what: String,
 }
 
 /// An end that is not as it was written.
@@ -130,6 +142,7 @@ impl VerifyFindings {
     pub(super) fn is_remarkable(&self, id: SaleId) -> bool {
         self.sales.get(&id).is_some_and(|sale| sale.broken > 0)
             || self.differences.contains_key(&id)
+            || self.damaged_sales.contains_key(&id)
             || self.torn.iter().any(|torn| torn.end.sale == id)
     }
 }
@@ -164,6 +177,7 @@ impl VerifyRun {
             first: None,
             torn: Vec::new(),
             damage,
+            damaged_sales: BTreeMap::new(),
             ledger_loss: None,
             table_damage: None,
             orphan_payments: Vec::new(),
@@ -210,6 +224,25 @@ impl VerifyRun {
     /// Notes damage; the first one counts.
     pub(super) fn record_damage(&mut self, damage: ReadError) {
         self.findings.damage.get_or_insert(damage);
+    }
+
+    /// The last event of a sale that was read; `None` when the sale was read to its end.
+    pub(super) fn find_last_read(&self, sale: SaleId) -> Option<EventSeq> {
+        match &self.open_sale {
+            Some(audit) if audit.sale == sale => Some(audit.last),
+            _ if self.ends.contains_key(&sale) => None,
+            _ => Some(EventSeq(0)),
+        }
+    }
+
+    /// Notes that a sale could be read only up to an event.
+    pub(super) fn record_damaged_sale(&mut self, sale: SaleId, intact_to: EventSeq, damage: ReadError) {
+        let (damaged_at, what) = match &damage {
+            ReadError::Damaged { seq, what, .. } => (Some(*seq), (*what).to_owned()),
+            other => (None, other.describe_damage()),
+        };
+        self.findings.damaged_sales.insert(sale, DamagedSale { intact_to, damaged_at, what });
+        self.record_damage(damage);
     }
 
     /// Everything was read, but for the torn ends.
@@ -269,8 +302,9 @@ impl VerifyRun {
     fn compare_tables(&mut self) {
         for (id, tables) in &self.tables {
             let (last, counters) = self.ends.get(id).copied().unwrap_or_default();
-            // Where the ledger could not be read to its end, it does not say that the tables are ahead of it.
-            if self.findings.damage.is_some() && counters.is_none() {
+            // Where a sale could not be read to its end, the ledger does not say that the tables are ahead of it.
+            let was_read = !self.findings.damaged_sales.contains_key(id) && self.ends.contains_key(id);
+            if self.findings.damage.is_some() && counters.is_none() && !was_read {
                 continue;
             }
             if let Some(difference) = tables::describe_difference(tables, last, counters) {

@@ -2,6 +2,7 @@
 //! added; none changes its meaning.
 
 use super::findings::{OrphanPayment, SaleFindings, SaleViolation, TableProgress, VerifyFindings};
+use engine::record::ReadError;
 use sale::audit::SalePromise;
 use sale::{BuyerId, EventSeq, OrderId, SaleCounters, SaleId};
 use serde::Serialize;
@@ -31,7 +32,17 @@ pub(super) fn render_document(findings: &VerifyFindings) -> serde_json::Result<S
             })
             .collect(),
         first_offence: findings.first.as_ref().map(offence),
-        damage: findings.damage.as_ref().map(ToString::to_string),
+        damage: findings.damage.as_ref().map(ReadError::describe_damage),
+        damaged_sales: findings
+            .damaged_sales
+            .iter()
+            .map(|(sale, damaged)| DamagedSaleJson {
+                sale: *sale,
+                intact_to: damaged.intact_to,
+                damaged_at: damaged.damaged_at,
+                detail: &damaged.what,
+            })
+            .collect(),
         ledger_loss: findings.ledger_loss.as_deref(),
         table_damage: findings.table_damage.as_deref(),
         torn_ends: findings
@@ -76,6 +87,7 @@ struct VerifyDocument<'a> {
     promises: Vec<PromiseJson<'a>>,
     first_offence: Option<ViolationJson<'a>>,
     damage: Option<String>,
+    damaged_sales: Vec<DamagedSaleJson<'a>>,
     ledger_loss: Option<&'a str>,
     table_damage: Option<&'a str>,
     torn_ends: Vec<TornEndJson>,
@@ -125,6 +137,15 @@ struct OrphanPaymentJson {
     sale: SaleId,
     payment: Uuid,
     order: OrderId,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DamagedSaleJson<'a> {
+    sale: SaleId,
+    intact_to: EventSeq,
+    damaged_at: Option<EventSeq>,
+    detail: &'a str,
 }
 
 #[derive(Serialize)]

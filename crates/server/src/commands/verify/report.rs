@@ -4,7 +4,8 @@
 use super::colours::VerifyColours;
 use super::counters_text::format_counters;
 use super::findings::{
-    OrphanPayment, PromiseCount, SaleFindings, SaleViolation, TableProgress, TornEndFinding, VerifyFindings,
+    DamagedSale, OrphanPayment, PromiseCount, SaleFindings, SaleViolation, TableProgress, TornEndFinding,
+    VerifyFindings,
 };
 use rehearsal::report::format::{count, counted, wrap_text};
 use sale::SaleId;
@@ -110,7 +111,15 @@ fn render_findings(findings: &VerifyFindings, ink: VerifyColours) -> String {
         let _ = writeln!(out, "{} {loss}", ink.bad("the ledger is lost:"));
     }
     if let Some(damage) = &findings.damage {
-        let _ = writeln!(out, "{} {damage}\nWhat comes after it was not read.", ink.bad("damage:"));
+        let head = ink.bad("damage:");
+        let _ = writeln!(out, "{head} {}\nThe other sales were read.", damage.describe_damage());
+    }
+    for (sale, DamagedSale { intact_to, damaged_at, what }) in &findings.damaged_sales {
+        let damaged = match damaged_at {
+            Some(seq) => format!("damaged at event {seq}"),
+            None => "damaged after it".to_owned(),
+        };
+        let _ = writeln!(out, "sale {sale}: intact up to event {intact_to}; {}: {what}", ink.bad(&damaged));
     }
     for TornEndFinding { end, is_in_tables } in &findings.torn {
         let (head, rows) = (ink.warning("torn end:"), counted(end.rows, "row"));
@@ -122,7 +131,7 @@ fn render_findings(findings: &VerifyFindings, ink: VerifyColours) -> String {
         let next = if findings.damage.is_some() {
             "Because of the damage, the next start is refused"
         } else {
-            "The next start sets it aside"
+            "The next start moves it into the table `torn`"
         };
         let _ = writeln!(
             out,
@@ -165,8 +174,11 @@ fn write_orphan_payments(out: &mut String, payments: &[OrphanPayment], ink: Veri
 }
 
 fn render_verdict(findings: &VerifyFindings, ink: VerifyColours) -> String {
+    let has_offence = findings.tallies.iter().any(|tally| tally.broken > 0);
     let words = if findings.is_clean() {
         ink.good("every promise is kept")
+    } else if findings.damage.is_some() && !has_offence {
+        ink.bad("damaged: promises were not checked to the end")
     } else {
         ink.bad("NOT every promise is kept")
     };

@@ -67,7 +67,7 @@ impl LocalFollower for Receiver {
         Ok(EventSeq(view.seq.0 / 2))
     }
 
-    fn interest(&self, _view: &SaleView) -> SaleInterest {
+    fn filter_sale(&self, _view: &SaleView) -> SaleInterest {
         SaleInterest::Read
     }
 

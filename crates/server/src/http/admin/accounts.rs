@@ -27,13 +27,17 @@ struct ManagedAccountReply {
     role: Role,
     #[schema(format = DateTime)]
     created_at: String,
+    /// When its address, name, role or password last changed.
+    #[schema(format = DateTime)]
+    updated_at: String,
     /// Sessions that this request ended.
     ended_sessions: u64,
 }
 
 impl ManagedAccountReply {
     fn new(account: AccountProfile, ended_sessions: u64) -> Self {
-        let AccountProfile { id, email, username, role, created_at } = account;
-        Self { id, email, username, role, created_at: rfc3339(created_at), ended_sessions }
+        let AccountProfile { id, email, username, role, created_at, updated_at, .. } = account;
+        let (created_at, updated_at) = (rfc3339(created_at), rfc3339(updated_at));
+        Self { id, email, username, role, created_at, updated_at, ended_sessions }
     }
 }

@@ -15,22 +15,22 @@ pub(super) struct AdmissionBody {
     r#type: Option<AdmissionType>,
     #[serde(default, deserialize_with = "fields::count")]
     #[garde(
-        custom(required_of_fifo(self.r#type)),
+        custom(require_for_fifo(self.r#type)),
         custom(in_range(1..=ADMISSIONS_PER_SECOND_MAX, PolicyProblem::PerSecond))
     )]
     per_second: Option<u32>,
     #[serde(default, deserialize_with = "fields::count")]
     #[garde(
-        custom(required_of_fifo(self.r#type)),
+        custom(require_for_fifo(self.r#type)),
         custom(in_range(1..=WINDOW_S_MAX, PolicyProblem::Checkout))
     )]
     checkout_seconds: Option<u32>,
     #[serde(default, deserialize_with = "fields::count")]
-    #[garde(custom(only_of_fifo(self.r#type)))]
+    #[garde(custom(reject_unless_fifo(self.r#type)))]
     line_opens_seconds_before: Option<u32>,
     #[serde(default, deserialize_with = "fields::count")]
     #[garde(
-        custom(only_of_fifo(self.r#type)),
+        custom(reject_unless_fifo(self.r#type)),
         custom(in_range(0..=EXTENSION_S_MAX, PolicyProblem::Extension))
     )]
     extension_seconds: Option<u32>,
@@ -61,16 +61,16 @@ fn admission_type<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<A
     AdmissionType::deserialize(deserializer).map(Some).map_err(|_| D::Error::custom("must be open or fifo"))
 }
 
-fn only_of_fifo(r#type: Option<AdmissionType>) -> impl FnOnce(&Option<u32>, &()) -> garde::Result {
+fn reject_unless_fifo(r#type: Option<AdmissionType>) -> impl FnOnce(&Option<u32>, &()) -> garde::Result {
     move |field, ()| match (r#type, field) {
         (Some(AdmissionType::Open), Some(_)) => Err(garde::Error::new("is not a field here")),
         _ => Ok(()),
     }
 }
 
-fn required_of_fifo(r#type: Option<AdmissionType>) -> impl FnOnce(&Option<u32>, &()) -> garde::Result {
+fn require_for_fifo(r#type: Option<AdmissionType>) -> impl FnOnce(&Option<u32>, &()) -> garde::Result {
     move |field, ()| match r#type {
         Some(AdmissionType::Fifo) => required(field, &()),
-        _ => only_of_fifo(r#type)(field, &()),
+        _ => reject_unless_fifo(r#type)(field, &()),
     }
 }

@@ -95,7 +95,7 @@ fn admin_order_document(
     payment_required: bool,
     buyer: BuyerDocument,
 ) -> AdminOrderDocument {
-    let OrderRow { sale, order, unit_price, seq, paid_at } = row;
+    let OrderRow { sale, order, unit_price, seq, paid_at, made_seq: _ } = row;
     let (expires_at, restocked) = match order.status {
         OrderStatus::Pending { until, .. } => (Some(until), None),
         OrderStatus::Refunded { restocked } => (None, Some(restocked)),

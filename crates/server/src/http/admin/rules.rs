@@ -1,5 +1,6 @@
 //! Rules of a sale's policy as `garde` rules of a field, in the law's own wording.
 
+use documents::flash_sale::SalePaymentDocument;
 use sale::{PolicyProblem, Timestamp};
 use std::ops::RangeInclusive;
 
@@ -10,6 +11,18 @@ pub(super) fn in_range(
 ) -> impl FnOnce(&Option<u32>, &()) -> garde::Result {
     move |field, ()| match field {
         Some(number) if !range.contains(number) => Err(garde::Error::new(problem)),
+        _ => Ok(()),
+    }
+}
+
+/// The seconds of a hold: where a payment is required, there is time for it.
+pub(super) fn holds_for_payment(
+    payment: Option<SalePaymentDocument>,
+) -> impl FnOnce(&Option<u32>, &()) -> garde::Result {
+    move |hold_s, ()| match (payment, hold_s) {
+        (Some(SalePaymentDocument::Required), Some(0)) => Err(garde::Error::new(
+            "must be at least 1 where a payment is required; with 0 a unit is sold at once",
+        )),
         _ => Ok(()),
     }
 }

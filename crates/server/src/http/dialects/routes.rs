@@ -67,6 +67,12 @@ impl DialectRoutes {
         Self { router: self.router.route(path, on(filter, handler)), endpoints: self.endpoints }
     }
 
+    /// The endpoints alone.
+    #[must_use]
+    pub fn endpoints(&self) -> &[DialectEndpoint] {
+        &self.endpoints
+    }
+
     /// The endpoints, and the router with their handlers.
     pub fn into_router(self, state: DialectState) -> (Vec<DialectEndpoint>, Router) {
         let router = self

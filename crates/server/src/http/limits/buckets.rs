@@ -75,6 +75,15 @@ impl BucketTable {
         level
     }
 
+    /// Takes back a request that was counted.
+    pub fn return_request(&self, key: LimitKey, now: Timestamp) {
+        let now_us = to_micros(now);
+        if let Some(bucket) = self.lock_shard(key).get_mut(&key) {
+            let level = self.parameters.return_request(bucket.empty_at - now_us);
+            bucket.empty_at = now_us + level.level_us;
+        }
+    }
+
     /// Counts one request, and queues it for the next report.
     pub fn count_and_report(&self, key: LimitKey, now: Timestamp) -> BucketLevel {
         let level = self.count_request(key, now);
@@ -196,6 +205,12 @@ impl GcraParameters {
         BucketLevel { allowed, level_us: if allowed { level_us + self.interval_us } else { level_us } }
     }
 
+    /// Takes back one request at a level. `shared/level.lua` computes the same.
+    pub fn return_request(self, level_us: i64) -> BucketLevel {
+        let level_us = self.clamp_level(self.clamp_level(level_us) - self.interval_us);
+        BucketLevel { allowed: true, level_us }
+    }
+
     /// Whether one more request is allowed.
     fn allows(self, level_us: i64) -> bool {
         level_us + self.interval_us <= self.burst_us
@@ -273,6 +288,20 @@ mod tests {
             take(&buckets, 1, 0);
         }
         assert_eq!(buckets.peek_level(key(1), now(4)), BucketLevel { allowed: false, level_us: 26_000_000 });
+    }
+
+    #[test]
+    fn a_request_that_is_taken_back_may_come_again() {
+        let buckets = BucketTable::new(PARAMETERS, 1000);
+        for _ in 0..3 {
+            take(&buckets, 1, 0);
+        }
+        buckets.return_request(key(1), now(0));
+        assert_eq!(take(&buckets, 1, 0), (0, None));
+        assert_eq!(take(&buckets, 1, 0), (0, Some(10)));
+        buckets.return_request(key(1), now(1_000));
+        buckets.return_request(key(2), now(1_000));
+        assert_eq!(take(&buckets, 1, 1_000), (2, None), "no bucket is emptier than empty");
     }
 
     #[test]

@@ -81,8 +81,8 @@ struct BucketEntry {
     parameters: GcraParameters,
     /// The level in this process.
     known_us: i64,
-    /// Requests that were served already. 0: one request asks to be allowed.
-    served: u32,
+    /// Requests that were served already. 0: one request asks to be allowed. Negative: so many are taken back.
+    served: i64,
 }
 
 impl SharedLimiter {
@@ -131,6 +131,19 @@ impl SharedLimiter {
         }
         self.counted_alone.inc();
         buckets.count_request(key, now)
+    }
+
+    /// Takes back a request that was counted. When Valkey does not answer, it counts there until its time is over.
+    pub(super) async fn return_request(
+        &self,
+        class: LimitClass,
+        buckets: &BucketTable,
+        key: LimitKey,
+        now: Timestamp,
+    ) {
+        buckets.return_request(key, now);
+        let entry = BucketEntry { class, key, parameters: buckets.parameters(), known_us: 0, served: -1 };
+        self.count_remotely(entry).await;
     }
 
     async fn count_remotely(&self, entry: BucketEntry) -> Option<BucketLevel> {
@@ -279,7 +292,7 @@ async fn send_reports(
             key: report.key,
             parameters: read.parameters(),
             known_us: report.level_us,
-            served: report.served,
+            served: i64::from(report.served),
         };
         let entries: Vec<BucketEntry> = reports.iter().map(entry).collect();
         let levels = server.count_requests(&entries).await?;

@@ -33,14 +33,14 @@ kinds! {
     PAUSED = 409 "paused", "Sale paused", "the sale is paused", retry 5;
     PROMISE_MADE = 409 "promise_made", "A promise was made", "the change would break what buyers were already promised";
     ORDER_STATE = 409 "order_state", "Wrong state", "the order is in a state that does not allow this";
-    ORDER_PAYING = 409 "order_paying", "Order is being paid", "a payment for the order is in progress; look at its status in a moment", retry 2;
+    ORDER_PAYING = 409 "order_paying", "Payment in progress", "a payment for the order is in progress; look at its status in a moment", retry 2;
     NOT_ADMITTED = 403 "not_admitted", "Not admitted yet", "it is not your turn yet";
     NOT_IN_LINE = 403 "not_in_line", "Not in line", "join the line first";
     NOT_STARTED = 425 "not_started", "Not started", "the sale has not started yet";
     ENDED = 410 "ended", "Sale ended", "the sale has ended";
     CLOSED = 410 "closed", "Sale closed", "the sale was closed";
     ORDER_EXPIRED = 410 "order_expired", "Order expired", "the order was not paid in time and its units went on";
-    KEY_REUSED = 422 "key_reused", "Idempotency key reused", "this Idempotency-Key was used with another content";
+    KEY_REUSED = 422 "key_reused", "Idempotency key reused", "this Idempotency-Key was used for a different request";
     BAD_POLICY = 422 "bad_policy", "Impossible sale", "a sale cannot have this policy";
     NO_PLACE = 404 "not_in_line", "Not in line", "you have no place in this sale's line";
     PRODUCT_UNKNOWN = 404 "product_unknown", "Product unknown", "there is no such product";
@@ -53,6 +53,7 @@ kinds! {
     NOT_YOUR_ORDER = 404 "order_unknown", "Order unknown", "there is no such order";
     REQUEST_IN_FLIGHT = 409 "request_in_flight", "Request in flight", "the first request with this key is still being worked on", retry 1;
     PAYMENT_UNKNOWN = 503 "payment_unknown", "Payment not settled yet", "the outcome of the payment is not known yet; do not pay in another way: look at the order's status in a moment, or repeat this request, which never charges twice", retry 2;
+    PAYMENT_MISSING = 409 "payment_missing", "Payment not found", "the order was paid for, but its payment is not in the tables; look it up at the provider and pay it back there";
     PAYMENT_DECLINED = 402 "payment_declined", "Payment declined", "the payment was declined";
     // The caller.
     UNAUTHORIZED = 401 "unauthorized", "Not signed in", "this needs a valid access token";
@@ -64,8 +65,8 @@ kinds! {
     EMAIL_TAKEN = 409 "email_taken", "E-mail address taken", "an account with this e-mail address exists";
     USERNAME_TAKEN = 409 "username_taken", "Username taken", "an account with this username exists";
     // The request.
-    NOT_FOUND = 404 "not_found", "Not found", "there is nothing here";
-    METHOD_NOT_ALLOWED = 405 "method_not_allowed", "Method not allowed", "this resource does not know this method";
+    NOT_FOUND = 404 "not_found", "Not found", "no resource has this address";
+    METHOD_NOT_ALLOWED = 405 "method_not_allowed", "Method not allowed", "use a method that `Allow` lists";
     REQUEST_TIMEOUT = 408 "request_timeout", "Request too slow", "the body of the request did not arrive in time";
     BODY_TOO_LARGE = 413 "body_too_large", "Body too large", "the body of the request is larger than allowed";
     UNSUPPORTED_MEDIA_TYPE = 415 "unsupported_media_type", "Unsupported media type", "send Content-Type: application/json";
@@ -79,8 +80,8 @@ kinds! {
     RATE_LIMITED = 429 "rate_limited", "Too many requests", "you have made more requests than allowed", retry 1;
     // Failures.
     INTERNAL = 500 "internal", "Internal error", "something went wrong on our side";
-    OVERLOADED = 503 "overloaded", "Overloaded", "too many requests at once; try again in a moment", retry 1;
+    OVERLOADED = 503 "overloaded", "Overloaded", "too many requests at once; nothing was done, try again in a moment", retry 1;
     UNAVAILABLE = 503 "unavailable", "Unavailable", "this cannot be done right now; try again in a moment", retry 2;
-    NOT_RECORDED = 503 "not_recorded", "Not recorded", "nothing can be recorded right now; it is not known whether this was, so ask again, with the same Idempotency-Key if you sent one", retry 2;
+    NOT_RECORDED = 503 "not_recorded", "Not recorded", "this request may or may not have been recorded; repeat it with the same Idempotency-Key", retry 2;
     TIMEOUT = 504 "timeout", "Took too long", "the request took too long; it may still have an effect", retry 1;
 }

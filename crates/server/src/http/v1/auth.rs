@@ -1,5 +1,6 @@
 //! `/auth`: register, log in, refresh, log out, change the password.
 
+mod guest;
 mod login;
 mod logout;
 mod me;
@@ -15,6 +16,7 @@ use crate::http::caller::RequestCaller;
 use crate::http::limits::LimitKey;
 use crate::http::v1::rfc3339;
 use crate::shop::accounts::{AccountProfile, GuessLimits, SignInOrigin, SignedInAccount};
+use crate::shop::native_guests::GuestProfile;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -24,6 +26,7 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(register::register))
         .routes(routes!(login::login))
+        .routes(routes!(guest::begin_guest_visit))
         .routes(routes!(refresh::refresh))
         .routes(routes!(logout::logout))
         .routes(routes!(sign_out_everywhere::sign_out_everywhere))
@@ -55,15 +58,18 @@ struct AccountReply {
     role: Role,
     #[schema(format = DateTime)]
     created_at: String,
+    /// When its address, name, role or password last changed.
+    #[schema(format = DateTime)]
+    updated_at: String,
 }
 
 /// Where the password of a request comes from.
-fn sign_in_origin(caller: RequestCaller) -> SignInOrigin {
+pub(in crate::http) fn sign_in_origin(caller: RequestCaller) -> SignInOrigin {
     SignInOrigin { network: LimitKey::from_address(caller.address).as_u128(), session: caller.session }
 }
 
 /// The limit of wrong passwords, if limits are on.
-fn guess_limits(app: &AppContext) -> Option<&dyn GuessLimits> {
+pub(in crate::http) fn guess_limits(app: &AppContext) -> Option<&dyn GuessLimits> {
     app.limits.as_ref().map(|limits| limits as &dyn GuessLimits)
 }
 
@@ -78,9 +84,25 @@ impl From<SignedInAccount> for SignedInReply {
     }
 }
 
+impl From<GuestProfile> for AccountReply {
+    fn from(guest: GuestProfile) -> Self {
+        let GuestProfile { id, email, created_at } = guest;
+        let created_at = rfc3339(created_at);
+        Self {
+            id,
+            username: email.clone(),
+            email,
+            role: Role::Buyer,
+            updated_at: created_at.clone(),
+            created_at,
+        }
+    }
+}
+
 impl From<AccountProfile> for AccountReply {
     fn from(account: AccountProfile) -> Self {
-        let AccountProfile { id, email, username, role, created_at } = account;
-        Self { id, email, username, role, created_at: rfc3339(created_at) }
+        let AccountProfile { id, email, username, role, created_at, updated_at, .. } = account;
+        let (created_at, updated_at) = (rfc3339(created_at), rfc3339(updated_at));
+        Self { id, email, username, role, created_at, updated_at }
     }
 }

@@ -1,7 +1,8 @@
-//! `/orders`: reserve, list, show, cancel. The payment of an order is in `pay.rs`.
+//! `/orders`: reserve, list, find, show, cancel. The payment of an order is in `pay.rs`.
 
 mod cancel;
 mod create;
+mod find;
 mod list;
 mod show;
 
@@ -12,5 +13,6 @@ use utoipa_axum::routes;
 pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(create::create, list::list))
+        .routes(routes!(find::find))
         .routes(routes!(show::show, cancel::cancel))
 }

@@ -1,7 +1,7 @@
 //! The HTML page of each sale: that of all pages, with a title and Open Graph tags of the sale, so that a link to it has a preview. Kept
 //! until one of the tags changes. It shows nothing that changes with each purchase.
 
-use super::{PageContent, etag_of};
+use super::{PageContent, compute_etag};
 use crate::http::content_coding::{CompressionEffort, ContentCoding};
 use crate::shop::catalogue_text::format_decimal;
 use crate::shop::public_url::PublicUrl;
@@ -46,7 +46,7 @@ impl SalePages {
         let compress =
             |coding: ContentCoding| Some(coding.compress(page.as_bytes(), CompressionEffort::Kept));
         let (br, gzip) = (compress(ContentCoding::Brotli), compress(ContentCoding::Gzip));
-        let content = PageContent { etag: etag_of(page.as_bytes()), br, gzip, plain: Bytes::from(page) };
+        let content = PageContent { etag: compute_etag(page.as_bytes()), br, gzip, plain: Bytes::from(page) };
         let mut pages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if pages.len() >= PAGES_MAX {
             pages.clear();

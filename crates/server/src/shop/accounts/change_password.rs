@@ -48,9 +48,10 @@ pub async fn change_password(
         writing.rollback().await?;
         return Ok(Err(AccountRefusal::WrongPassword));
     }
-    users::set_password_hash(&mut writing, user.id, &hash).await?;
+    let now = (service.now)();
+    users::set_password_hash(&mut writing, user.id, &hash, now).await?;
     let ended = end_all_sessions(service, &mut writing, user.id).await?.unwrap_or_default();
-    let user = users::UserRow { session_epoch: user.session_epoch + 1, ..user };
+    let user = users::UserRow { session_epoch: user.session_epoch + 1, updated_at: now, ..user };
     let Some((session, refresh_token)) = begin_session(service, &mut writing, &user).await? else {
         writing.rollback().await?;
         return Ok(Err(AccountRefusal::WrongPassword));

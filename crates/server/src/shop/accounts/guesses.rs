@@ -58,10 +58,10 @@ pub(super) struct PasswordGuess {
 /// When a guess is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum GuessCounting {
-    /// Before the comparison: many strangers at once get no more guesses than one.
-    Counted,
-    /// Only when it is wrong: the owner may sign in as often as they like.
-    WhenWrong,
+    /// Many strangers at once get no more guesses than one.
+    BeforeComparison,
+    /// The owner may sign in as often as they like.
+    OnlyWrong,
 }
 
 impl PasswordGuess {
@@ -91,15 +91,15 @@ impl PasswordGuess {
         let (key, counting) = match caller {
             Some(caller) => {
                 let parts: [&[u8]; 3] = [b"caller", &subject.to_be_bytes(), &caller.to_be_bytes()];
-                (digest_key(&parts), GuessCounting::WhenWrong)
+                (digest_key(&parts), GuessCounting::OnlyWrong)
             }
-            None => (subject, GuessCounting::Counted),
+            None => (subject, GuessCounting::BeforeComparison),
         };
         let key = GuessKey(key);
         let allowed = match (limits, counting) {
             (None, _) => Ok(()),
-            (Some(limits), GuessCounting::Counted) => limits.count_guess(key, now).await,
-            (Some(limits), GuessCounting::WhenWrong) => limits.check_guess(key, now),
+            (Some(limits), GuessCounting::BeforeComparison) => limits.count_guess(key, now).await,
+            (Some(limits), GuessCounting::OnlyWrong) => limits.check_guess(key, now),
         };
         Ok(match allowed {
             Ok(()) => Ok(Self { key, counting, network_digest, seen_at }),
@@ -109,7 +109,7 @@ impl PasswordGuess {
 
     /// The password was wrong.
     pub(super) async fn count_wrong(&self, service: &AccountService, limits: Option<&dyn GuessLimits>) {
-        if self.counting == GuessCounting::WhenWrong
+        if self.counting == GuessCounting::OnlyWrong
             && let Some(limits) = limits
         {
             let _ = limits.count_guess(self.key, (service.now)()).await;

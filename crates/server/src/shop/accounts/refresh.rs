@@ -1,7 +1,7 @@
 //! Keeps a session alive: trades a refresh token for new tokens.
 
 use super::sessions::{issue_tokens, new_token, session_end};
-use super::{AccountError, AccountOutcome, AccountRefusal, AccountService, SignedInAccount};
+use super::{AccountError, AccountOutcome, AccountRefusal, AccountService, SignedInAccount, fill_integer_id};
 use crate::auth::refresh::{RefreshToken, hash_token};
 use crate::store::StoreTransaction;
 use crate::store::accounts as users;
@@ -20,7 +20,7 @@ pub const REFRESH_GRACE_MS: i64 = 30_000;
 /// When the tables do not answer.
 pub async fn refresh(service: &AccountService, token: &str) -> AccountOutcome<SignedInAccount> {
     let now = (service.now)();
-    let successor = RefreshToken::successor_of(token, &service.tokens.secret_for("refresh tokens"));
+    let successor = RefreshToken::derive_successor(token, &service.tokens.secret_for("refresh tokens"));
     let mut writing = service.store.begin().await?;
     let renewed = match sessions::use_token(&mut writing, &hash_token(token), now).await? {
         TokenUse::Fresh { session } => {
@@ -42,6 +42,7 @@ pub async fn refresh(service: &AccountService, token: &str) -> AccountOutcome<Si
     let Some(user) = users::find(&service.store, user).await? else {
         return Ok(Err(AccountRefusal::BadRefreshToken));
     };
+    let user = fill_integer_id(service, user).await?;
     Ok(Ok(issue_tokens(service, user, session, successor)))
 }
 
@@ -67,7 +68,7 @@ async fn repeat_or_revoke(
     }
     if sessions::revoke(writing, session, now).await? {
         service.tokens.revoke(session, now, now);
-        tracing::warn!(%session, "a refresh token was used twice, its session is revoked");
+        tracing::warn!(%session, "a refresh token was used twice; its session is revoked, and its owner has to sign in; if it repeats, look at the client");
     }
     Ok(None)
 }

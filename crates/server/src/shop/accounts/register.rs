@@ -2,9 +2,13 @@
 
 use super::guesses::remember_first_network;
 use super::sessions::{begin_session, issue_tokens};
-use super::{AccountOutcome, AccountRefusal, AccountRegistration, AccountService, SignedInAccount, new_user};
+use super::{
+    AccountOutcome, AccountProfile, AccountRefusal, AccountRegistration, AccountService, FullName,
+    SignedInAccount, new_user,
+};
 use crate::auth::Role;
-use crate::store::accounts as users;
+use crate::store::StoreTransaction;
+use crate::store::accounts::{self as users, UserRow};
 
 /// Makes a buyer's account and signs it in. `network` is that of [`super::SignInOrigin`].
 ///
@@ -15,23 +19,58 @@ pub async fn register(
     registration: AccountRegistration,
     network: u128,
 ) -> AccountOutcome<SignedInAccount> {
+    let (mut writing, user) = match insert_buyer(service, registration, None, network).await? {
+        Ok(inserted) => inserted,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let Some((session, refresh_token)) = begin_session(service, &mut writing, &user).await? else {
+        writing.rollback().await?;
+        return Ok(Err(AccountRefusal::AccountUnknown));
+    };
+    writing.commit().await?;
+    Ok(Ok(issue_tokens(service, user, session, refresh_token)))
+}
+
+/// Makes a buyer's account without signing it in. `network` is that of [`super::SignInOrigin`].
+///
+/// # Errors
+/// As [`register`].
+pub async fn create_account(
+    service: &AccountService,
+    registration: AccountRegistration,
+    full_name: Option<FullName>,
+    network: u128,
+) -> AccountOutcome<AccountProfile> {
+    let (writing, user) = match insert_buyer(service, registration, full_name, network).await? {
+        Ok(inserted) => inserted,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    writing.commit().await?;
+    Ok(Ok(user.into()))
+}
+
+/// Inserts a buyer in a transaction that the caller commits.
+async fn insert_buyer(
+    service: &AccountService,
+    registration: AccountRegistration,
+    full_name: Option<FullName>,
+    network: u128,
+) -> AccountOutcome<(StoreTransaction, UserRow)> {
     let AccountRegistration { email, username, password } = registration;
     // Checked before the hash is computed, to save the work. The unique columns decide.
     if let Some(taken) = users::find_taken_name(&service.store, &email.0, &username.0).await? {
         return Ok(Err(taken.into()));
     }
     let user = new_user(service, email, username, password, Role::Buyer).await?;
+    let user = UserRow { full_name: full_name.map(FullName::into_text), ..user };
     let mut writing = service.store.begin().await?;
     if !users::insert(&mut writing, &user).await? {
         writing.rollback().await?;
         let taken = users::find_taken_name(&service.store, &user.email, &user.username).await?;
         return Ok(Err(taken.map_or(AccountRefusal::UsernameTaken, AccountRefusal::from)));
     }
-    let Some((session, refresh_token)) = begin_session(service, &mut writing, &user).await? else {
-        writing.rollback().await?;
-        return Ok(Err(AccountRefusal::AccountUnknown));
-    };
     remember_first_network(service, &mut writing, user.id, network).await?;
-    writing.commit().await?;
-    Ok(Ok(issue_tokens(service, user, session, refresh_token)))
+    // With its integer id.
+    let inserted = users::find_within(&mut writing, user.id).await?;
+    Ok(inserted.map(|user| (writing, user)).ok_or(AccountRefusal::AccountUnknown))
 }

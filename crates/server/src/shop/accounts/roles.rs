@@ -28,7 +28,8 @@ pub async fn set_role(service: &AccountService, account: BuyerId, role: Role) ->
         writing.rollback().await?;
         return Ok(Ok(RoleChange { account: user.into(), ended_count: 0 }));
     }
-    users::set_role(&mut writing, account, role).await?;
+    let now = (service.now)();
+    users::set_role(&mut writing, account, role, now).await?;
     if role != Role::Admin && !users::has_admin_locked(&mut writing).await? {
         writing.rollback().await?;
         return Ok(Err(AccountRefusal::LastAdmin));
@@ -36,5 +37,8 @@ pub async fn set_role(service: &AccountService, account: BuyerId, role: Role) ->
     let ended = end_all_sessions(service, &mut writing, account).await?.unwrap_or_default();
     writing.commit().await?;
     forget_sessions(service, &ended);
-    Ok(Ok(RoleChange { account: AccountProfile { role, ..user.into() }, ended_count: ended.count() }))
+    Ok(Ok(RoleChange {
+        account: AccountProfile { role, updated_at: now, ..user.into() },
+        ended_count: ended.count(),
+    }))
 }

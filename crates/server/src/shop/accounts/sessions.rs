@@ -2,8 +2,9 @@
 //! or role begins a new epoch and ends all sessions in the same transaction, so that no sign-in slips through between the two.
 
 use super::{AccountError, AccountOutcome, AccountProfile, AccountRefusal, AccountService, SignedInAccount};
-use crate::auth::Session;
 use crate::auth::refresh::RefreshToken;
+use crate::auth::tokens::TokenAccount;
+use crate::auth::{Role, Session};
 use crate::shop::ids;
 use crate::store::StoreTransaction;
 use crate::store::accounts::{self as users, UserRow};
@@ -19,10 +20,24 @@ use uuid::Uuid;
 pub async fn logout(service: &AccountService, session: Session) -> Result<(), AccountError> {
     let now = (service.now)();
     let mut writing = service.store.begin().await?;
-    sessions::revoke(&mut writing, session.id, now).await?;
+    let lives_until = session_end(service, now).max(session.expires_at);
+    sessions::revoke_known_or_not(&mut writing, (session.id, session.buyer), now, lives_until).await?;
     writing.commit().await?;
     service.tokens.revoke(session.id, now, now);
     Ok(())
+}
+
+/// Whether a session is that of an admin at this moment, by the tables and not by what its token says: the account may have lost the role
+/// in tables that were restored, and a restored copy does not know every session that had ended.
+///
+/// # Errors
+/// When the tables do not answer.
+pub async fn is_admin_session(service: &AccountService, session: Session) -> Result<bool, AccountError> {
+    if session.role != Role::Admin {
+        return Ok(false);
+    }
+    let role = sessions::find_role(&service.store, session.id, session.buyer).await?;
+    Ok(role.is_some_and(|role| role == Role::Admin.as_str()))
 }
 
 /// Ends every session of an account, as [`logout`] ends one. Returns the account, and how many ended.
@@ -118,7 +133,10 @@ pub(super) fn issue_tokens(
     session: Uuid,
     refresh_token: RefreshToken,
 ) -> SignedInAccount {
-    let access_token = service.tokens.issue(user.id, user.role, session, (service.now)());
+    let (user_id, username) = (user.integer_id, user.username.as_str());
+    let account = TokenAccount { user_id, username };
+    let access_token =
+        service.tokens.issue_for_account(user.id, user.role, account, session, (service.now)());
     SignedInAccount {
         account: user.into(),
         access_token,

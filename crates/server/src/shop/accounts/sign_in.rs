@@ -3,7 +3,7 @@
 use super::guesses::{GuessLimits, PasswordGuess, SignInOrigin};
 use super::sessions::{begin_session, issue_tokens};
 use super::text::{EmailAddress, PlainPassword, Username};
-use super::{AccountOutcome, AccountRefusal, AccountService, SignedInAccount};
+use super::{AccountOutcome, AccountRefusal, AccountService, SignedInAccount, fill_integer_id};
 use crate::auth::passwords::PasswordCheck;
 use crate::store::accounts::{self as users, UserRow};
 use sale::id::BuyerId;
@@ -48,6 +48,7 @@ pub async fn login(
     if check == PasswordCheck::MatchNeedsRehash {
         upgrade_hash(service, &user, password).await;
     }
+    let user = fill_integer_id(service, user).await?;
     let mut writing = service.store.begin().await?;
     // The password or the role was changed since the account was read: the next sign-in reads the new ones.
     let Some((session, refresh_token)) = begin_session(service, &mut writing, &user).await? else {

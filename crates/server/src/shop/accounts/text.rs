@@ -14,10 +14,32 @@ pub struct Username(pub(super) String);
 #[derive(Clone)]
 pub struct PlainPassword(pub(super) String);
 
+/// The name of a person: 1 to 200 characters, without control characters and without blanks around it.
+#[derive(Clone)]
+pub struct FullName(String);
+
+/// Characters of the name of a person.
+const FULL_NAME_LEN_MAX: usize = 200;
+
+/// Characters that a password has at least where programs expect it that were written for another shop.
+const LENIENT_PASSWORD_LEN_MIN: usize = 6;
+
 /// Why a name or a password is not accepted, as its owner reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct AccountTextError(pub &'static str);
+
+impl EmailAddress {
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    #[must_use]
+    pub fn into_text(self) -> String {
+        self.0
+    }
+}
 
 impl std::str::FromStr for EmailAddress {
     type Err = AccountTextError;
@@ -65,7 +87,40 @@ impl TryFrom<String> for PlainPassword {
     }
 }
 
+impl std::str::FromStr for FullName {
+    type Err = AccountTextError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.trim();
+        let is_valid =
+            (1..=FULL_NAME_LEN_MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+        if is_valid {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(AccountTextError("a name of 1 to 200 characters"))
+        }
+    }
+}
+
+impl FullName {
+    #[must_use]
+    pub fn into_text(self) -> String {
+        self.0
+    }
+}
+
 impl PlainPassword {
+    /// A password for a new account of a client that was written for another shop: 6 to 256 characters, common ones too.
+    ///
+    /// # Errors
+    /// When it is shorter or longer.
+    pub fn from_lenient_client(text: String) -> Result<Self, AccountTextError> {
+        let lengths = LENIENT_PASSWORD_LEN_MIN..=256;
+        if text.len() > 1024 || !lengths.contains(&normalize_password(&text).chars().count()) {
+            return Err(AccountTextError("6 to 256 characters"));
+        }
+        Ok(Self(text))
+    }
+
     /// A password to sign in with, of any length that a hash may have been made from, so that imported accounts work.
     ///
     /// # Errors
@@ -120,6 +175,16 @@ mod tests {
         let decomposed = "u\u{308}".repeat(7);
         for bad in ["1234567".to_owned(), "x".repeat(257), "x".repeat(100_000), decomposed] {
             assert!(PlainPassword::try_from(bad).is_err());
+        }
+        for good in ["secret".to_owned(), "ü".repeat(256)] {
+            assert!(PlainPassword::from_lenient_client(good).is_ok());
+        }
+        for bad in ["12345".to_owned(), "u\u{308}".repeat(5), "x".repeat(257)] {
+            assert!(PlainPassword::from_lenient_client(bad).is_err());
+        }
+        assert_eq!(" Ada Lovelace ".parse::<FullName>().ok().unwrap().into_text(), "Ada Lovelace");
+        for bad in ["", "  ", "Ada\nLovelace", &"a".repeat(201)] {
+            assert!(bad.parse::<FullName>().is_err(), "{bad:?}");
         }
         for common in ["password", "Password1", "1234567890", "iloveyou"] {
             assert!(PlainPassword::try_from(common.to_owned()).is_err(), "{common}");

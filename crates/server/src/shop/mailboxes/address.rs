@@ -32,7 +32,7 @@ const PROVIDERS: &[MailProvider] = &[
 
 /// The mailbox of an address. Of an unknown provider it is the address itself.
 #[must_use]
-pub fn mailbox_of(email: &str) -> String {
+pub fn normalise_mailbox(email: &str) -> String {
     let email: String = email.nfc().collect::<String>().to_lowercase();
     let Some((local, domain)) = email.rsplit_once('@') else { return email };
     let Some(provider) = PROVIDERS.iter().find(|provider| provider.domains.contains(&domain)) else {
@@ -58,7 +58,7 @@ mod tests {
             ("eve.smith@proton.me", "evesmith+x@pm.me"),
             ("ev\u{e9}@example.com", "eve\u{301}@example.com"),
         ] {
-            assert_eq!(mailbox_of(one), mailbox_of(other), "{one} {other}");
+            assert_eq!(normalise_mailbox(one), normalise_mailbox(other), "{one} {other}");
         }
         for (one, other) in [
             ("eve@gmail.com", "eva@gmail.com"),
@@ -72,8 +72,8 @@ mod tests {
             // Letters that look alike are letters of two addresses.
             ("eve@example.com", "\u{435}ve@example.com"),
         ] {
-            assert_ne!(mailbox_of(one), mailbox_of(other), "{one} {other}");
+            assert_ne!(normalise_mailbox(one), normalise_mailbox(other), "{one} {other}");
         }
-        assert_eq!(mailbox_of("nobody"), "nobody");
+        assert_eq!(normalise_mailbox("nobody"), "nobody");
     }
 }

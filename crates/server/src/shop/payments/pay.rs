@@ -53,7 +53,8 @@ impl PaymentService {
             return Ok(Err(PaymentRefusal::UnknownMethod));
         }
         let method = request.method.as_deref().unwrap_or_default();
-        if method.is_empty() && order.total().minor > 0 {
+        let is_pending = matches!(order.view.status, OrderStatus::Pending { .. });
+        if method.is_empty() && order.total().minor > 0 && is_pending {
             return Ok(Err(PaymentRefusal::MissingMethod));
         }
         let key = request.key.map(|key| self.key_row(buyer, &key, KeyOperation::Pay, (id, method)));
@@ -99,9 +100,14 @@ impl PaymentService {
         let Some(payment) = rows::find(&self.store, payment).await? else { return Ok(None) };
         Ok(match payment.state {
             PaymentState::Started | PaymentState::Authorised => None,
-            PaymentState::Captured | PaymentState::Refunding | PaymentState::Refunded => {
+            PaymentState::Captured | PaymentState::Refunding | PaymentState::Refunded
+                if is_sold(order.view.status) =>
+            {
                 Some(Ok(PaidOrder { order, payment: Some(payment) }))
             }
+            PaymentState::Captured | PaymentState::Refunding | PaymentState::Refunded => None,
+            // What was answered then is not so any more: the order has ended, or another card has paid for it.
+            PaymentState::Declined if !matches!(order.view.status, OrderStatus::Pending { .. }) => None,
             PaymentState::Declined => Some(Err(PaymentRefusal::Declined { reason: payment.reason })),
             // Paid for by a later request.
             PaymentState::Voiding | PaymentState::Voided if order.view.status == OrderStatus::Confirmed => {
@@ -120,7 +126,7 @@ impl PaymentService {
         live: PaymentRow,
     ) -> Result<Option<Result<PaidOrder, PaymentRefusal>>, PaymentError> {
         match live.state {
-            PaymentState::Captured => return Ok(Some(Ok(PaidOrder { order, payment: Some(live) }))),
+            PaymentState::Captured => return self.answer_captured(order, live).await.map(Some),
             PaymentState::Refunding | PaymentState::Refunded => {
                 return Ok(Some(Err(PaymentRefusal::OrderState(order.view.status))));
             }
@@ -132,9 +138,9 @@ impl PaymentService {
         let settled = self.with_lease(&held, async {
             match held.state {
                 PaymentState::Started if Some(&held.method) == request.method.as_ref() => {
-                    self.retry(&held).await
+                    self.retry_payment(&held).await
                 }
-                _ => self.resume(&held).await,
+                _ => self.settle_payment(&held).await,
             }
         });
         match settled.await.map_err(log_store_failure)? {
@@ -143,6 +149,26 @@ impl PaymentService {
             // Another process has finished it meanwhile.
             SettleResult::Finished => Ok(Some(Err(PaymentRefusal::InFlight))),
             settled => self.build_reply(order, live.id, settled).await.map(Some),
+        }
+    }
+
+    /// The reply when the money was taken before. The ledger may not have the order as confirmed, because an older one was put back: then it
+    /// is confirmed now, or the buyer learns that it is not sold; an admin's refund gives the money back.
+    async fn answer_captured(
+        &self,
+        order: PricedOrder,
+        payment: PaymentRow,
+    ) -> Result<Result<PaidOrder, PaymentRefusal>, PaymentError> {
+        if is_sold(order.view.status) {
+            return Ok(Ok(PaidOrder { order, payment: Some(payment) }));
+        }
+        let confirmed = self.engine.confirm(order.sale, order.view.buyer, order.view.id);
+        match with_engine_timeout(confirmed).await? {
+            Ok(decided) => {
+                let order = PricedOrder { view: decided.order, ..order };
+                Ok(Ok(PaidOrder { order, payment: Some(payment) }))
+            }
+            Err(_) => Ok(Err(self.explain_refusal(order).await?)),
         }
     }
 
@@ -224,4 +250,9 @@ impl PaymentService {
             tries: 0,
         }
     }
+}
+
+/// Whether the order's units are the buyer's, or were until their money went back.
+fn is_sold(status: OrderStatus) -> bool {
+    matches!(status, OrderStatus::Confirmed | OrderStatus::Refunded { .. })
 }

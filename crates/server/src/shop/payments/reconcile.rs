@@ -6,6 +6,7 @@ use crate::shop::idempotency_keys::KEY_LIFE_MS;
 use crate::shop::tenancy::Tenancy;
 use crate::store::payments::{self as rows, PaymentRow};
 use crate::store::{StoreError, admin_keys};
+use engine::error_text::describe_error;
 use futures::future::join_all;
 use sale::Timestamp;
 use std::sync::Arc;
@@ -73,14 +74,14 @@ impl PaymentService {
                 Ok(_) => {}
                 Err(error) => {
                     tracing::error!(
-                        error = &error as &dyn std::error::Error,
-                        "reading unsettled payments failed; retrying every 2 s; see to the database"
+                        error = describe_error(&error),
+                        "reading unsettled payments failed; retrying every 2 s; check the database"
                     );
                 }
             }
             if let Err(error) = self.update_counts_and_keys().await {
                 tracing::warn!(
-                    error = &error as &dyn std::error::Error,
+                    error = describe_error(&error),
                     "deleting old idempotency keys failed; retrying every 2 s"
                 );
             }
@@ -99,7 +100,7 @@ impl PaymentService {
         let payments = rows::list_unsettled(&self.store, due, BATCH_LEN_MAX).await?;
         let mut done = ReconcileReport::default();
         for some in payments.chunks(CONCURRENT_MAX) {
-            for settled in join_all(some.iter().map(|payment| self.settle_payment(payment, due))).await {
+            for settled in join_all(some.iter().map(|payment| self.reconcile_payment(payment, due))).await {
                 if settled? {
                     done.settled += 1;
                 } else {
@@ -112,7 +113,7 @@ impl PaymentService {
     }
 
     /// Settles one payment, if that is possible now. `false` when it is not.
-    async fn settle_payment(
+    async fn reconcile_payment(
         self: &Arc<Self>,
         payment: &PaymentRow,
         due: Timestamp,
@@ -125,8 +126,8 @@ impl PaymentService {
         };
         // Another instance may have leased it.
         let Some(held) = self.acquire_lease(payment.id, due).await? else { return Ok(false) };
-        // Its state may have changed before the lease: `resume` leaves a settled payment as it is.
-        self.with_lease(&held, self.resume(&held)).await?;
+        // Its state may have changed before the lease: `settle_payment` leaves a settled payment as it is.
+        self.with_lease(&held, self.settle_payment(&held)).await?;
         let now = rows::find(&self.store, payment.id).await?;
         let left = now.filter(|now| !now.state.is_settled());
         if let Some(left) = &left {
@@ -141,7 +142,7 @@ impl PaymentService {
         if tries % LOG_EVERY_TRIES == 0 {
             tracing::error!(
                 payment = %payment.id, order = %payment.order, state = payment.state.as_str(), tries,
-                "a payment cannot be settled: look it up at the provider"
+                "a payment cannot be settled; the reconciler goes on trying; look it up at the provider"
             );
         }
         let wait_ms = 1_000_i64.checked_shl(u32::try_from(tries).unwrap_or(u32::MAX)).filter(|ms| *ms > 0);

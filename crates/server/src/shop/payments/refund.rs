@@ -81,8 +81,23 @@ impl PaymentService {
         };
         let order = self.find_order(request.order).await?.unwrap_or(found);
         match order.view.status {
+            OrderStatus::Confirmed
+                if payment.is_none() && order.requires_payment && order.total().minor > 0 =>
+            {
+                Ok(Err(PaymentRefusal::PaymentMissing))
+            }
             OrderStatus::Confirmed => self.begin_refund(&request, order, payment, key).await,
-            OrderStatus::Refunded { .. } => Ok(Ok(PaidOrder { order, payment })),
+            OrderStatus::Refunded { .. } => {
+                if let Some(key) = key {
+                    let about = payment.as_ref().map_or(key.payment, |payment| payment.id);
+                    if !self.claim_key(&PaymentKeyRow { payment: about, ..key }).await? {
+                        return Ok(Err(PaymentRefusal::KeyReused));
+                    }
+                }
+                Ok(Ok(PaidOrder { order, payment }))
+            }
+            // Money was taken for an order that the ledger does not have as confirmed: an older ledger was put back.
+            _ if is_captured(payment.as_ref()) => self.begin_refund(&request, order, payment, key).await,
             status => Ok(Err(PaymentRefusal::OrderState(status))),
         }
     }
@@ -100,7 +115,7 @@ impl PaymentService {
             return Ok(Err(PaymentRefusal::InFlight));
         };
         if let SettleResult::Pending =
-            self.with_lease(&held, self.resume(&held)).await.map_err(log_store_failure)?
+            self.with_lease(&held, self.settle_payment(&held)).await.map_err(log_store_failure)?
         {
             return Err(PaymentError::Unsettled);
         }
@@ -155,6 +170,13 @@ impl PaymentService {
         }
     }
 
+    /// The order of a payment, if its units are not the buyer's: then the money goes back, whatever the law says of the order.
+    async fn find_unsold_order(&self, payment: &LeasedPayment) -> Option<OrderView> {
+        let order = self.find_order(payment.order).await.ok()??;
+        let is_sold = matches!(order.view.status, OrderStatus::Confirmed | OrderStatus::Refunded { .. });
+        (!is_sold).then_some(order.view)
+    }
+
     /// Takes a payment from [`PaymentState::Refunding`] to its end.
     ///
     /// # Errors
@@ -163,6 +185,7 @@ impl PaymentService {
         let refunded = self.engine.refund(payment.sale, payment.order, payment.restock);
         let order = match with_engine_timeout(refunded).await {
             Ok(Ok(decided)) => decided.order,
+            Ok(Err(_)) if let Some(view) = self.find_unsold_order(payment).await => view,
             Ok(Err(refusal)) => {
                 tracing::error!(payment = %payment.id, order = %payment.order, %refusal, "the law refuses a refund; the payment stays captured");
                 self.step(payment, PaymentState::Captured).await?;
@@ -179,10 +202,14 @@ impl PaymentService {
             }
             Ok(status) => tracing::error!(
                 payment = %payment.id, order = %payment.order, status = status.as_str(),
-                "an order is refunded, but the provider does not pay the money back; it is tried again"
+                "an order is refunded, but the provider does not pay the money back; the reconciler retries; look it up at the provider"
             ),
             Err(error) => log_unsettled(payment, &error),
         }
         Ok(RefundProgress::Done(order))
     }
+}
+
+fn is_captured(payment: Option<&PaymentRow>) -> bool {
+    payment.is_some_and(|payment| payment.state == PaymentState::Captured)
 }

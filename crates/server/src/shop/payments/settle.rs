@@ -5,6 +5,7 @@ use super::{PaymentError, PaymentService, STEP_TRIES, with_engine_timeout};
 use crate::payments::{AuthorisationResult, ChargeRequest, IntentId, PaymentProvider, PaymentStatus};
 use crate::store::StoreError;
 use crate::store::payments::{self as rows, LeasedPayment, PaymentRow, PaymentState};
+use engine::error_text::describe_error;
 use engine::{DecidedOrder, Decision, EngineError};
 use sale::{OrderStatus, OrderView};
 use std::time::Duration;
@@ -31,11 +32,11 @@ impl PaymentService {
     ///
     /// # Errors
     /// When the tables do not answer.
-    pub(super) async fn resume(&self, payment: &LeasedPayment) -> Result<SettleResult, StoreError> {
+    pub(super) async fn settle_payment(&self, payment: &LeasedPayment) -> Result<SettleResult, StoreError> {
         match payment.state {
             PaymentState::Started => match self.provider.find(intent_id(payment)).await {
-                Ok(Some(status)) => self.catch_up(payment, status).await,
-                Ok(None) => self.abandon(payment).await,
+                Ok(Some(status)) => self.apply_provider_status(payment, status).await,
+                Ok(None) => self.void_unseen_payment(payment).await,
                 Err(_) => Ok(SettleResult::Pending),
             },
             PaymentState::Authorised => self.confirm(payment).await,
@@ -54,9 +55,9 @@ impl PaymentService {
     ///
     /// # Errors
     /// When the tables do not answer.
-    pub(super) async fn retry(&self, payment: &LeasedPayment) -> Result<SettleResult, StoreError> {
+    pub(super) async fn retry_payment(&self, payment: &LeasedPayment) -> Result<SettleResult, StoreError> {
         match self.provider.find(intent_id(payment)).await {
-            Ok(Some(status)) => self.catch_up(payment, status).await,
+            Ok(Some(status)) => self.apply_provider_status(payment, status).await,
             Ok(None) => self.authorise(payment).await,
             Err(_) => Ok(SettleResult::Pending),
         }
@@ -72,7 +73,7 @@ impl PaymentService {
             Ok(Ok(begun)) if matches!(begun.order.status, OrderStatus::Pending { .. }) => {}
             // Its hold is over, or it was given back or confirmed meanwhile. The provider was not called, so no money moves.
             Ok(_) => {
-                self.abandon(payment).await?;
+                self.void_unseen_payment(payment).await?;
                 return Ok(SettleResult::Refused);
             }
             // The reconciler abandons it, unless the same request comes again.
@@ -87,14 +88,16 @@ impl PaymentService {
             method: payment.method.clone(),
         };
         match self.provider.authorise(&charge).await {
-            AuthorisationResult::Authorised => self.catch_up(payment, PaymentStatus::Authorised).await,
+            AuthorisationResult::Authorised => {
+                self.apply_provider_status(payment, PaymentStatus::Authorised).await
+            }
             AuthorisationResult::Declined { reason } => self.decline(payment, &reason).await,
             AuthorisationResult::Unknown => Ok(SettleResult::Pending),
         }
     }
 
     /// Moves a started payment to the state that the provider's status gives.
-    async fn catch_up(
+    async fn apply_provider_status(
         &self,
         payment: &LeasedPayment,
         status: PaymentStatus,
@@ -109,7 +112,7 @@ impl PaymentService {
             }
             PaymentStatus::Declined => self.decline(payment, "the payment was declined").await,
             // An earlier try to abandon it has closed it.
-            PaymentStatus::Voided | PaymentStatus::Refunded => self.abandon(payment).await,
+            PaymentStatus::Voided | PaymentStatus::Refunded => self.void_unseen_payment(payment).await,
         }
     }
 
@@ -169,7 +172,7 @@ impl PaymentService {
             }
             Ok(status) => tracing::error!(
                 payment = %payment.id, order = %payment.order, status = status.as_str(),
-                "an order is confirmed, but the provider does not capture its money; it is tried again"
+                "an order is confirmed, but the provider does not capture its money; the reconciler retries; look it up at the provider"
             ),
             Err(error) => log_unsettled(payment, &error),
         }
@@ -203,7 +206,7 @@ impl PaymentService {
     }
 
     /// Voids a payment that the provider never saw, so that a late authorisation is declined.
-    async fn abandon(&self, payment: &LeasedPayment) -> Result<SettleResult, StoreError> {
+    async fn void_unseen_payment(&self, payment: &LeasedPayment) -> Result<SettleResult, StoreError> {
         if !rows::abandon(&self.store, payment, self.engine.now(), self.next_try_at()).await? {
             return Ok(SettleResult::Pending);
         }
@@ -247,8 +250,8 @@ pub(super) fn intent_id(payment: &PaymentRow) -> IntentId {
 #[expect(clippy::needless_pass_by_value, reason = "it is made for map_err")]
 pub(super) fn log_store_failure(error: StoreError) -> PaymentError {
     tracing::error!(
-        error = &error as &dyn std::error::Error,
-        "writing a payment failed; the reconciler settles it; see to the database"
+        error = describe_error(&error),
+        "writing a payment failed; the reconciler settles it; check the database"
     );
     PaymentError::Unsettled
 }

@@ -203,7 +203,7 @@ impl FoldedRows {
         } else {
             let order = OrderView { id, buyer, quantity, made_at: at, changed_at: at, status };
             self.orders_at.insert(id, self.orders.len());
-            self.orders.push(OrderRow { sale, order, unit_price, paid_at: None, seq });
+            self.orders.push(OrderRow { sale, order, unit_price, paid_at: None, made_seq: seq, seq });
         }
     }
 

@@ -1,7 +1,7 @@
-//! Makes a sale and announces it. A crash at any point leaves something that the same request, or [`super::settle_half_made`],
+//! Makes a sale and announces it. A crash at any point leaves something that the same request, or [`super::finish_unannounced`],
 //! brings to its end.
 
-use super::half_made::{abandoned_before, settle_rows};
+use super::unannounced::{abandoned_before, settle_rows};
 use super::{LimitScope, ListedSale, PaymentMode, find_or_refresh};
 use crate::shop::catalogue::{CatalogueRefusal, CatalogueResult};
 use crate::shop::catalogue_text::Slug;
@@ -32,11 +32,11 @@ pub struct SaleDraft {
 /// Slugs that are tried for a sale without one, before the slug gets the random part of the sale's id.
 const SLUG_TRIES: u32 = 20;
 
-/// Makes a sale and announces it: writes its row, half-made, with the request's key; records it in the ledger; marks the row as
-/// announced. A repeat with the same key finds the sale that was made, or announces the half-made one.
+/// Makes a sale and announces it: writes its row, unannounced, with the request's key; records it in the ledger; marks the row as
+/// announced. A repeat with the same key finds the sale that was made, or announces the unannounced one.
 ///
 /// # Errors
-/// When the tables or the engine do not answer. The sale may exist all the same (see [`super::settle_half_made`]).
+/// When the tables or the engine do not answer. The sale may exist all the same (see [`super::finish_unannounced`]).
 pub async fn create(shop: &Shop, draft: SaleDraft, key: Option<OwnedKey>) -> CatalogueResult<ListedSale> {
     let content = (draft.product.0, draft.slug.as_ref().map(Slug::as_str), &draft.policy);
     // Keys from before there was a scope have a digest without it.
@@ -87,7 +87,7 @@ async fn create_once(shop: &Shop, draft: SaleDraft, key: Option<AdminKeyRow>) ->
             return Ok(Err(KeyRefusal::Reused.into()));
         }
         let id = SaleId(known.subject);
-        if sales::is_half_made(&shop.store, id).await? {
+        if sales::is_unannounced(&shop.store, id).await? {
             return announce(shop, id, draft.policy).await;
         }
         return Ok(find_or_refresh(shop, id).await.ok_or(CatalogueRefusal::SaleUnknown));
@@ -127,20 +127,20 @@ async fn create_once(shop: &Shop, draft: SaleDraft, key: Option<AdminKeyRow>) ->
     announce(shop, id, draft.policy).await
 }
 
-/// Announces a half-made sale and lists it. It may be repeated: the same policy changes nothing.
+/// Announces an unannounced sale and lists it. It may be repeated: the same policy changes nothing.
 async fn announce(shop: &Shop, id: SaleId, policy: Policy) -> CatalogueResult<ListedSale> {
     match shop.engine.configure(id, policy).await {
         Ok(Ok(())) => {}
         Ok(Err(refusal)) => {
-            sales::remove_half_made(&shop.store, id).await?;
+            sales::remove_unannounced(&shop.store, id).await?;
             return Ok(Err(CatalogueRefusal::Law(refusal)));
         }
         // Nothing was recorded, so the row is removed.
         Err(error @ (EngineError::Overloaded | EngineError::NoSuchSale)) => {
-            sales::remove_half_made(&shop.store, id).await?;
+            sales::remove_unannounced(&shop.store, id).await?;
             return Err(error.into());
         }
-        // It may be recorded or not: the row stays half-made until that is known.
+        // It may be recorded or not: the row stays unannounced until that is known.
         Err(
             error @ (EngineError::NotRecorded
             | EngineError::StateUnknown

@@ -7,6 +7,7 @@ use crate::shop::catalogue::{CatalogueError, CatalogueRefusal, CatalogueResult};
 use crate::shop::idempotency_keys::{IdempotencyKey, KeyOperation, KeyRefusal, OwnedKey, content_digest};
 use crate::store::admin_keys::{self, AdminKeyRow, PendingRestock};
 use engine::EngineError;
+use engine::error_text::describe_error;
 use sale::{BuyerId, Event, EventSeq, SaleId};
 use uuid::Uuid;
 
@@ -38,6 +39,34 @@ pub async fn restock(shop: &Shop, request: RestockRequest) -> CatalogueResult<Li
     shop.keys.run((request.key, KeyOperation::Restock), fingerprint, now, add_once(shop, request, row)).await
 }
 
+/// Adds as many units as it takes for `target` units to remain unsold; none when as many remain. Concurrent calls for one number add up to
+/// that number: each reads what remains after the one before.
+///
+/// # Errors
+/// When the tables or the engine do not answer. The units may still be added; the same call again adds only what is missing.
+pub async fn restock_to(shop: &Shop, sale: SaleId, target: u32) -> CatalogueResult<ListedSale> {
+    let _lock = shop.catalogue.lock_for_edit(&shop.store).await?;
+    if shop.catalogue.listing(sale).is_none() {
+        return Ok(Err(CatalogueRefusal::SaleUnknown));
+    }
+    // A restock that lost its reply counts before what remains is read.
+    if !settle_pending(shop, sale).await? {
+        return Ok(Err(KeyRefusal::InFlight.into()));
+    }
+    let (head, remaining) = read_remaining(shop, sale).await?;
+    let quantity = target.saturating_sub(remaining);
+    if quantity > 0 {
+        let (now, content) = (shop.engine.now(), content_digest(&(sale, quantity)));
+        let key = OwnedKey { owner: BuyerId(Uuid::nil()), key: IdempotencyKey::random() };
+        let row = key.create_row(KeyOperation::Restock, content, sale.0, now);
+        let pending = PendingRestock { quantity, after: head, until: now.plus_ms(PENDING_MS) };
+        if let Err(refusal) = add(shop, sale, AdminKeyRow { pending: Some(pending), ..row }).await? {
+            return Ok(Err(refusal));
+        }
+    }
+    Ok(find_or_refresh(shop, sale).await.ok_or(CatalogueRefusal::SaleUnknown))
+}
+
 async fn add_once(shop: &Shop, request: RestockRequest, key: AdminKeyRow) -> CatalogueResult<ListedSale> {
     let RestockRequest { sale, quantity, .. } = request;
     // One restock at a time. A restock and an edit of the quantity must not overlook each other either.
@@ -60,7 +89,12 @@ async fn add_once(shop: &Shop, request: RestockRequest, key: AdminKeyRow) -> Cat
             return Ok(Err(refusal));
         }
     }
-    Ok(find_or_refresh(shop, sale).await.ok_or(CatalogueRefusal::SaleUnknown))
+    let Some(listed) = find_or_refresh(shop, sale).await else {
+        return Ok(Err(CatalogueRefusal::SaleUnknown));
+    };
+    // The published view may be older than what another process has restocked.
+    let view = shop.engine.sale(sale).await?;
+    Ok(Ok(ListedSale { view, ..listed }))
 }
 
 /// Writes the row, adds the units, and notes that they were added. After an error the row stays: [`settle_pending`] finds out.
@@ -79,7 +113,7 @@ async fn add(shop: &Shop, sale: SaleId, key: AdminKeyRow) -> CatalogueResult<()>
     match shop.engine.restock(sale, quantity).await {
         Ok(Ok(())) => {
             if let Err(error) = admin_keys::settle(&shop.store, &key).await {
-                let error = &error as &dyn std::error::Error;
+                let error = describe_error(&error);
                 tracing::warn!(%sale, error, "noting that a restock is recorded failed; the next restock reads it from the ledger");
             }
             Ok(Ok(()))
@@ -132,10 +166,15 @@ async fn is_recorded(shop: &Shop, sale: SaleId, pending: PendingRestock) -> Resu
 
 /// The sale's last event, durable. The engine answers in order, so all earlier requests of this process are decided.
 async fn read_head(shop: &Shop, sale: SaleId) -> Result<EventSeq, CatalogueError> {
-    let mut head = shop.engine.sale(sale).await?.seq;
+    Ok(read_remaining(shop, sale).await?.0)
+}
+
+/// [`read_head`], and the units that are not sold then.
+async fn read_remaining(shop: &Shop, sale: SaleId) -> Result<(EventSeq, u32), CatalogueError> {
+    let mut view = shop.engine.sale(sale).await?;
     if shop.tenancy.is_cluster() {
         // A Valkey that was paused takes waiting calls in any order. A call after its first reply runs after all of those.
-        head = shop.engine.sale(sale).await?.seq;
+        view = shop.engine.sale(sale).await?;
     }
-    Ok(head)
+    Ok((view.seq, view.counters.unsold()))
 }

@@ -5,7 +5,7 @@
 pub enum PaymentState {
     /// About to be authorised. The provider may or may not know of it.
     Started,
-    /// The money is set aside; the order may or may not be confirmed.
+    /// The money is authorised; the order may or may not be confirmed.
     Authorised,
     /// The order is confirmed and the money is taken. Settled.
     Captured,

@@ -1,6 +1,7 @@
 // Downloads a file that needs the access token. Where the browser lets a page write to the disk, it streams the file there, so that the
 // file may be larger than the memory; elsewhere it saves the file when it is complete.
 
+import { atApi } from "../../../lib/apiOrigin";
 import { ApiError, NetworkError, SessionEndedError } from "../../../lib/errors";
 import { accessToken, renewToken } from "../../../lib/session";
 
@@ -50,7 +51,7 @@ async function requestFile(path: string, token: string | null): Promise<Response
   const timeout = new AbortController();
   const timer = setTimeout(() => timeout.abort(), START_TIMEOUT_MS);
   try {
-    return await fetch(path, { headers, signal: timeout.signal, cache: "no-store" });
+    return await fetch(atApi(path), { headers, signal: timeout.signal, cache: "no-store" });
   } catch (error) {
     throw new NetworkError(error);
   } finally {

@@ -31,7 +31,9 @@ impl RehearseSettings {
         };
         let hold =
             if sale.hold_s == 0 { "none, sold at once".to_owned() } else { format!("{} s", sale.hold_s) };
+        let calls = self.dialect.map_or("native", |dialect| dialect.rehearsed().name());
         let rows = [
+            ("calls", calls.to_owned()),
             ("units", sale.quantity.to_string()),
             ("units per buyer", sale.limit_per_buyer.to_string()),
             ("hold", hold),

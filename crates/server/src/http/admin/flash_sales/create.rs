@@ -4,7 +4,7 @@ use super::{limit_by, payment};
 use crate::http::AppState;
 use crate::http::admin::admission::AdmissionBody;
 use crate::http::admin::price::PriceBody;
-use crate::http::admin::rules::{in_range, later_than};
+use crate::http::admin::rules::{holds_for_payment, in_range, later_than};
 use crate::http::admin::run_to_completion;
 use crate::http::extract::{AdminSession, Json};
 use crate::http::idempotency::IdempotencyHeader;
@@ -68,13 +68,13 @@ pub(super) struct SaleBody {
     #[serde(default, deserialize_with = "limit_by")]
     #[schema(default = "account", nullable = false)]
     limit_by: Option<LimitScopeDocument>,
-    /// Seconds for which a unit is held for its payment. 0 sells at once.
+    /// Seconds for which a unit is held for its payment. 0 sells at once, and is refused with `payment: required`.
     #[serde(default, deserialize_with = "fields::count")]
     #[schema(maximum = 86400, default = 300, nullable = false)]
     #[garde(if(
         cond = !matches!(self.payment, Some(SalePaymentDocument::None)),
         custom(in_range(0..=WINDOW_S_MAX, PolicyProblem::Hold))
-    ))]
+    ), custom(holds_for_payment(self.payment)))]
     hold_seconds: Option<u32>,
     /// `none` sells at once, whatever `holdSeconds` is.
     #[serde(default, deserialize_with = "payment")]

@@ -23,11 +23,11 @@ pub(super) struct RestockBody {
     /// Units to add.
     #[serde(default, deserialize_with = "fields::count")]
     #[schema(value_type = u32, minimum = 1, maximum = 10_000_000, required = true)]
-    #[garde(custom(required), custom(at_least_one))]
+    #[garde(custom(required), custom(require_units))]
     quantity: Option<u32>,
 }
 
-fn at_least_one(quantity: &Option<u32>, (): &()) -> garde::Result {
+fn require_units(quantity: &Option<u32>, (): &()) -> garde::Result {
     if *quantity == Some(0) { Err(garde::Error::new("must be at least 1")) } else { Ok(()) }
 }
 

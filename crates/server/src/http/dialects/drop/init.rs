@@ -22,7 +22,7 @@ pub(super) async fn init_sale(
     caller: RequestCaller,
     LenientBody(fields): LenientBody,
 ) -> Result<DialectReply, DialectError> {
-    state.require_admin(&caller)?;
+    state.require_admin(&caller).await?;
     if state.settings.drop_sale.is_some() {
         let message =
             "this server sells the sale of --drop-sale; change that sale, or start without the setting";

@@ -26,7 +26,7 @@ pub(super) async fn show_statistics(
     State(state): State<DialectState>,
     caller: RequestCaller,
 ) -> Result<DialectReply, DialectError> {
-    state.require_admin(&caller)?;
+    state.require_admin(&caller).await?;
     let (sale, mut document) = describe_sale(&state).await?;
     let (sold, quantity) = (sale.view.counters.sold, sale.view.counters.quantity);
     document.insert("totalPurchases".into(), json!(sold));

@@ -3,7 +3,8 @@
 --
 -- KEYS: one per bucket. The value is the microsecond at which the bucket is empty; the key expires then.
 -- ARGV: four per bucket: what a request adds; the capacity; the level known to the instance, for a server that lost its data;
--- the requests that the instance has served already, where 0 asks for one request to be allowed.
+-- the requests that the instance has served already, where 0 asks for one request to be allowed, and a negative number takes back
+-- requests that were counted.
 -- Returns a level per bucket; for a request that was not allowed, -1 minus the level.
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -15,7 +16,12 @@ for i, key in ipairs(KEYS) do
     local before = (tonumber(redis.call('GET', key) or 0)) - now
     local level = math.min(math.max(before, 0), burst)
     local allowed = true
-    if served > 0 then
+    if served < 0 then
+        level = math.max(level + served * interval, 0)
+        if level == 0 then
+            redis.call('DEL', key)
+        end
+    elseif served > 0 then
         level = math.min(math.max(level + served * interval, known), burst)
     else
         level = math.min(math.max(level, known), burst)

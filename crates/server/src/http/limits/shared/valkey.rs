@@ -116,8 +116,8 @@ impl LimiterServer {
     }
 }
 
-/// The key of a bucket, its parameters, the level known here, and the requests served already.
-type ScriptArguments = (String, GcraParameters, i64, u32);
+/// The key of a bucket, its parameters, the level known here, and the requests served already or, if negative, taken back.
+type ScriptArguments = (String, GcraParameters, i64, i64);
 
 fn bucket_key(class: LimitClass, key: LimitKey) -> String {
     let class = match class {
@@ -164,12 +164,12 @@ mod tests {
     use proptest::test_runner::{Config, TestRunner};
     use test_servers::redis::RedisServer;
 
-    /// A call of an instance: microseconds since the last one, the level known here, requests served already.
-    fn step() -> impl Strategy<Value = (i64, i64, u32)> {
+    /// A call of an instance: microseconds since the last one, the level known here, requests served already; -1 takes one back.
+    fn step() -> impl Strategy<Value = (i64, i64, i64)> {
         (
             0..15_000_000_i64,
             prop_oneof![4 => Just(0), 1 => 0..30_000_000_i64],
-            prop_oneof![3 => Just(0), 1 => 1..5_u32],
+            prop_oneof![3 => Just(0), 1 => 1..5_i64, 1 => Just(-1)],
         )
     }
 
@@ -191,11 +191,12 @@ mod tests {
             for (after_us, known_us, served) in steps {
                 now_us += after_us;
                 let level_us = empty_at - now_us;
-                let expected = if served == 0 {
+                let expected = if served < 0 {
+                    parameters.return_request(level_us)
+                } else if served == 0 {
                     parameters.count_request(parameters.clamp_level(level_us).max(known_us))
                 } else {
-                    let added_us =
-                        parameters.clamp_level(level_us) + i64::from(served) * parameters.interval_us;
+                    let added_us = parameters.clamp_level(level_us) + served * parameters.interval_us;
                     BucketLevel { allowed: true, level_us: parameters.clamp_level(added_us.max(known_us)) }
                 };
                 empty_at = now_us + expected.level_us;

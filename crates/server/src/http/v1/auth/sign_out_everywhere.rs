@@ -16,5 +16,7 @@ pub(super) async fn sign_out_everywhere(
     BuyerSession(session): BuyerSession,
 ) -> Result<StatusCode, Problem> {
     accounts::end_sessions(&app.shop.accounts, session.buyer).await??;
+    // This one too when restored tables do not know it.
+    accounts::logout(&app.shop.accounts, session).await?;
     Ok(StatusCode::NO_CONTENT)
 }

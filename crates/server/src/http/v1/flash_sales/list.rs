@@ -1,4 +1,4 @@
-//! `GET /api/v1/flash-sales`: all sales, newest first.
+//! `GET /api/v1/flash-sales`: all sales, or those in one phase, newest first.
 
 use crate::http::AppState;
 use crate::http::extract::{Json, Query};
@@ -16,7 +16,7 @@ use utoipa::IntoParams;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct SaleListQuery {
-    /// `upcoming`, `active`, `paused`, `ended` or `closed`. All when absent.
+    /// `upcoming`, `active`, `paused`, `ended` or `closed`: `?status=active` lists the active sales. All when absent.
     status: Option<String>,
     /// Items in a page, 1 to 200. The default is 50.
     limit: Option<u32>,
@@ -25,6 +25,8 @@ pub(super) struct SaleListQuery {
 }
 
 /// All sales, newest first.
+///
+/// The sales that sell at this moment are `?status=active`.
 #[utoipa::path(
     get,
     path = "/api/v1/flash-sales",

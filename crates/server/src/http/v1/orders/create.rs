@@ -26,12 +26,12 @@ use uuid::Uuid;
 pub(super) struct OrderBody {
     flash_sale_id: Uuid,
     /// Units. The default is 1.
-    #[serde(default = "one")]
+    #[serde(default = "default_quantity")]
     #[schema(value_type = u32, minimum = 1, default = 1)]
     quantity: NonZeroU32,
 }
 
-fn one() -> NonZeroU32 {
+fn default_quantity() -> NonZeroU32 {
     NonZeroU32::MIN
 }
 

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { makeOrder as order } from "../../lib/testFixtures";
-import en from "../../texts/en.json";
+import en from "../texts/en.json";
 import { orderStatusKey, orderTextKey, orderTitleKey } from "./orderTexts";
+import { makeOrder as order } from "./testFixtures";
 
 const STATUSES = ["pending", "confirmed", "expired", "cancelled", "declined", "refunded"] as const;
 const KINDS = [

@@ -1,9 +1,9 @@
 // Which text says what has become of an order. Pure. A text about money depends on whether there was any: an order that is paid on
 // collection, or that is free, is never called paid.
 
-import type { Order } from "../../lib/api";
-import type { TextKey } from "../../lib/i18n";
-import { orderPayment } from "../../lib/saleTerms";
+import type { Order } from "./api";
+import type { TextKey } from "./i18n";
+import { orderPayment } from "./saleTerms";
 
 export function orderTitleKey(order: Order, isPaying: boolean): TextKey {
   if (order.status === "pending" && isPaying) return "stage.paying";

@@ -1,8 +1,9 @@
-//! Writes how far time has got: often while the machine's clock is behind the ledger, so that the next start goes on from there; and
+//! Writes the clock checkpoint, which is how far the clock of the sales has come: often while the machine's clock is behind the ledger, so that the next start goes on from there; and
 //! seldom otherwise, so that the next start can tell a clock that is far ahead from a shop in which nothing was bought.
 
 use super::StartError;
 use crate::clock::Clock;
+use crate::error_text::describe_error;
 use crate::record::RecordError;
 use sale::Timestamp;
 use std::sync::Arc;
@@ -16,12 +17,12 @@ const WRITE_INTERVAL: Duration = Duration::from_millis(500);
 const INTERVALS_PER_WRITE: u32 = 120;
 
 /// The thread that writes. It ends when this is dropped.
-pub(super) struct TimeKeeper {
+pub(super) struct ClockCheckpointer {
     stop: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl TimeKeeper {
+impl ClockCheckpointer {
     /// Starts it. `write` blocks for as long as a disk takes.
     pub(super) fn start(
         clock: Arc<dyn Clock>,
@@ -44,27 +45,29 @@ impl TimeKeeper {
                     Err(error) => {
                         if !std::mem::replace(&mut is_logged, true) {
                             tracing::warn!(
-                                error = &error as &dyn std::error::Error,
-                                "how far time has got cannot be written; after a restart, holds and turns last longer; it is tried \
-                                 again; correct the machine's clock"
+                                error = describe_error(&error),
+                                "the clock checkpoint cannot be written; after a restart, holds and turns last longer; retrying \
+                                 within a minute; make room, or check the database"
                             );
                         }
                     }
                 }
             }
         };
-        let thread = std::thread::Builder::new().name("time-keeper".into()).spawn(run);
+        let thread = std::thread::Builder::new().name("clock-writer".into()).spawn(run);
         Ok(Self { stop: Some(stop), thread: Some(thread.map_err(StartError::Thread)?) })
     }
 }
 
-impl Drop for TimeKeeper {
+impl Drop for ClockCheckpointer {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            tracing::error!("the thread that writes how far time has got panicked; report it");
+            tracing::error!(
+                "the thread that writes the clock checkpoint panicked; after a restart, holds and turns last longer; report it"
+            );
         }
     }
 }

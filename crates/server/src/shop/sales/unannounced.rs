@@ -7,15 +7,15 @@ use crate::store::sales;
 use sale::{EventSeq, SaleId, Timestamp};
 
 /// A request that makes a sale has ended after this time, with or without an answer.
-const HALF_MADE_AFTER_S: i64 = 120;
+const ABANDONED_AFTER_S: i64 = 120;
 
-/// Finishes half-made sales: marks a sale that is in the ledger as announced, and removes the row of any other, because its request did
+/// Finishes unannounced sales: marks a sale that is in the ledger as announced, and removes the row of any other, because its request did
 /// not succeed. A single process does this at its start with every such row, because no request makes a sale then. In a cluster another
 /// process may be announcing a sale, so only rows that are older than any request are finished.
 ///
 /// # Errors
 /// When the tables or the ledger cannot be read.
-pub async fn settle_half_made(shop: &Shop) -> Result<(), CatalogueError> {
+pub async fn finish_unannounced(shop: &Shop) -> Result<(), CatalogueError> {
     let _lock = shop.catalogue.lock_for_edit(&shop.store).await?;
     let before = match shop.tenancy {
         Tenancy::Single => Timestamp::MAX,
@@ -26,7 +26,7 @@ pub async fn settle_half_made(shop: &Shop) -> Result<(), CatalogueError> {
 
 /// No request still works on a row that was made before this.
 pub(super) fn abandoned_before(now: Timestamp) -> Timestamp {
-    now.plus_ms(-HALF_MADE_AFTER_S * 1000)
+    now.plus_ms(-ABANDONED_AFTER_S * 1000)
 }
 
 pub(super) async fn settle_rows(shop: &Shop, before: Timestamp) -> Result<(), CatalogueError> {
@@ -34,16 +34,16 @@ pub(super) async fn settle_rows(shop: &Shop, before: Timestamp) -> Result<(), Ca
         // The views may lack what is recorded.
         return Ok(());
     }
-    let half_made = sales::list_half_made(&shop.store, before).await?;
-    if half_made.is_empty() {
+    let unannounced = sales::list_unannounced(&shop.store, before).await?;
+    if unannounced.is_empty() {
         return Ok(());
     }
-    for id in half_made {
+    for id in unannounced {
         if is_in_ledger(shop, id).await? {
             sales::set_announced(&shop.store, id, (shop.now)()).await?;
             tracing::info!(sale = %id, "a sale that was announced before an interruption is listed now");
         } else {
-            sales::remove_half_made(&shop.store, id).await?;
+            sales::remove_unannounced(&shop.store, id).await?;
             tracing::info!(sale = %id, "a sale that was never announced is removed");
         }
     }

@@ -1,0 +1,103 @@
+//! The dialect `turnstile`: one sale, sold at once to anyone who gives a name. A purchase is a job with an idempotency key; its outcome
+//! also follows by socket (`realtime`). Every path exists bare and below `/api`.
+
+mod admin;
+mod buy;
+mod job;
+mod reads;
+
+use super::DialectContext;
+use super::error::DialectError;
+use super::routes::DialectRoutes;
+use crate::http::problem::kind;
+use crate::shop::sales::{self, ListedSale};
+use axum::http::StatusCode;
+use serde_json::{Map, Value, json};
+
+/// The product of a request that names none, when the setting lists none.
+const PRODUCT_DEFAULT: &str = "sneaker-001";
+/// Characters of a product id at most.
+const PRODUCT_LEN_MAX: usize = 255;
+
+#[must_use]
+pub fn routes() -> DialectRoutes {
+    DialectRoutes::new()
+        .post("/buy", buy::buy)
+        .post("/api/buy", buy::buy)
+        .get("/buy/{job_id}", job::show_job)
+        .get("/api/buy/{job_id}", job::show_job)
+        .get("/status", reads::show_status)
+        .get("/api/status", reads::show_status)
+        .get("/stock", reads::show_stock)
+        .get("/api/stock", reads::show_stock)
+        .get("/stock/{*product_id}", reads::show_stock_of)
+        .get("/api/stock/{*product_id}", reads::show_stock_of)
+        .post("/admin/sale", admin::set_status)
+        .post("/api/admin/sale", admin::set_status)
+        .post("/admin/open", admin::open)
+        .post("/api/admin/open", admin::open)
+        .post("/admin/close", admin::close)
+        .post("/api/admin/close", admin::close)
+        .post("/restock", admin::restock)
+        .post("/api/restock", admin::restock)
+        .post("/admin/restock", admin::restock)
+        .post("/api/admin/restock", admin::restock)
+        .get("/health", reads::show_health)
+        .get("/api/health", reads::show_health)
+        .get("/", reads::show_health)
+        .get("/api", reads::show_health)
+        .get("/api/", reads::show_health)
+}
+
+/// An error: the message twice, and beside it the native code and what the call adds.
+#[must_use]
+pub fn render_error(error: &DialectError) -> Value {
+    let mut document = Map::from_iter([
+        ("success".to_owned(), json!(false)),
+        ("message".to_owned(), json!(error.message)),
+        ("error".to_owned(), json!(error.message)),
+    ]);
+    if let Some(code) = error.code {
+        document.insert("code".into(), json!(code));
+    }
+    document.extend(error.fields.clone());
+    Value::Object(document)
+}
+
+/// The sale of the setting; without it the active, the next or the most recent one.
+async fn find_sale(state: &DialectContext) -> Option<ListedSale> {
+    let (shop, name) = (&state.app.shop, state.settings.turnstile_sale.as_deref());
+    match (sales::find_chosen(shop, name), name) {
+        (None, Some(name)) => sales::find_named_or_refresh(shop, name).await,
+        (found, _) => found,
+    }
+}
+
+/// The product that a request means: the named one, else the first of the setting.
+fn resolve_product(state: &DialectContext, named: Option<String>) -> String {
+    named.unwrap_or_else(|| {
+        let first = state.settings.turnstile_products.first();
+        first.map_or(PRODUCT_DEFAULT, String::as_str).to_owned()
+    })
+}
+
+/// Whether a product id means the sale.
+fn is_accepted(state: &DialectContext, product: &str) -> bool {
+    let accepted = &state.settings.turnstile_products;
+    accepted.is_empty() || accepted.iter().any(|known| known == product)
+}
+
+/// The product of a request that changes something.
+fn require_product(state: &DialectContext, named: Option<String>) -> Result<String, DialectError> {
+    let product = resolve_product(state, named);
+    if !is_accepted(state, &product) {
+        let message = format!("there is no product {product} here");
+        return Err(DialectError::new(StatusCode::NOT_FOUND, message).code(kind::PRODUCT_UNKNOWN.code));
+    }
+    // PostgreSQL stores no U+0000.
+    if product.chars().count() > PRODUCT_LEN_MAX || product.contains('\0') {
+        let message = format!("a productId has at most {PRODUCT_LEN_MAX} characters");
+        return Err(DialectError::bad_request(message));
+    }
+    Ok(product)
+}

@@ -1,0 +1,121 @@
+//! Orders one unit of a buyer's hold and pays for it, in one step that may be repeated: a call that was interrupted between the two leaves a
+//! pending order, and the next call pays for that. The law and [`super::payments`] decide.
+
+use super::Shop;
+use super::orders::PricedOrder;
+use super::payments::{PayRequest, PaymentError, PaymentRefusal};
+use super::sales::{self, ListedSale, PaymentMode};
+use super::single_orders::{self, OtherOrders, SinglePurchase};
+use engine::EngineError;
+use sale::{Availability, BuyerId, OrderStatus, Refusal, SaleId};
+use std::time::Duration;
+
+/// Time between two looks at a payment that another call makes.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+/// Looks at it, at most: ten seconds.
+const LOOKS_MAX: u32 = 500;
+/// Orders that are begun in one call: each after one that ended meanwhile.
+const ORDERS_MAX: u32 = 4;
+
+/// Why nothing was sold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CheckoutRefusal {
+    /// The buyer has no hold: never had one, not yet, or it is over.
+    NoHold(Refusal),
+    /// The law refuses for another reason.
+    Law(Refusal),
+    /// No money was taken.
+    Payment(PaymentRefusal),
+}
+
+/// Why there is no answer. The same call is safe to repeat, and finds out.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckoutError {
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Payment(#[from] PaymentError),
+}
+
+/// Sells the unit of a buyer's hold, through a payment by `method` where the sale needs one. A buyer who owns a unit gets its order.
+/// Concurrent calls give the same order. A holder may buy after the sale's end, until the hold ends.
+///
+/// # Errors
+/// When the engine, the tables or the provider do not answer.
+pub async fn buy_held_unit(
+    shop: &Shop,
+    sale: SaleId,
+    buyer: BuyerId,
+    others: OtherOrders,
+    method: &str,
+) -> Result<Result<PricedOrder, CheckoutRefusal>, CheckoutError> {
+    let Some(view) = shop.engine.views().get(sale) else { return Err(EngineError::NoSuchSale.into()) };
+    if view.policy.line_opens_at().is_none() {
+        return Ok(Err(CheckoutRefusal::NoHold(Refusal::NoLine)));
+    }
+    let mut begun = 0;
+    for _ in 0..LOOKS_MAX {
+        let order = match single_orders::buy_one(shop, sale, buyer, others).await? {
+            SinglePurchase::Bought(order) | SinglePurchase::Owned(order) => order,
+            SinglePurchase::Refused(refusal) => return Ok(Err(explain_refusal(shop, sale, refusal))),
+        };
+        if order.view.status == OrderStatus::Confirmed {
+            return Ok(Ok(order));
+        }
+        // Without an idempotency key: one order has one payment at a time, and one that was voided may be followed by another.
+        let method = (order.total().minor > 0).then(|| method.to_owned());
+        let request = PayRequest { buyer, order: order.view.id, method, key: None };
+        match shop.payments.pay(request).await? {
+            Ok(paid) if paid.order.view.status == OrderStatus::Confirmed => return Ok(Ok(paid.order)),
+            // Another call pays for it, or the reply is older than the payment.
+            Ok(_) | Err(PaymentRefusal::InFlight) => tokio::time::sleep(POLL_INTERVAL).await,
+            // It ended meanwhile: the hold may be over, and the law says so.
+            Err(
+                refusal @ (PaymentRefusal::OrderGone(_)
+                | PaymentRefusal::OrderState(_)
+                | PaymentRefusal::OrderUnknown),
+            ) => {
+                begun += 1;
+                if begun >= ORDERS_MAX {
+                    return Ok(Err(CheckoutRefusal::Payment(refusal)));
+                }
+            }
+            Err(
+                refusal @ (PaymentRefusal::Declined { .. }
+                | PaymentRefusal::UnknownMethod
+                | PaymentRefusal::MissingMethod
+                | PaymentRefusal::PaymentMissing
+                | PaymentRefusal::KeyReused),
+            ) => return Ok(Err(CheckoutRefusal::Payment(refusal))),
+        }
+    }
+    Err(PaymentError::Unsettled.into())
+}
+
+fn explain_refusal(shop: &Shop, sale: SaleId, refusal: Refusal) -> CheckoutRefusal {
+    let is_sold_out =
+        shop.engine.views().get(sale).is_some_and(|view| {
+            view.availability == Availability::SoldOut && !view.is_over(shop.engine.now())
+        });
+    match refusal {
+        Refusal::NotAdmitted { .. } | Refusal::NotInLine if is_sold_out => {
+            CheckoutRefusal::Law(Refusal::SoldOut)
+        }
+        Refusal::NotAdmitted { .. }
+        | Refusal::NotInLine
+        | Refusal::NotStarted
+        | Refusal::Ended
+        | Refusal::Closed
+        | Refusal::NoLine => CheckoutRefusal::NoHold(refusal),
+        _ => CheckoutRefusal::Law(refusal),
+    }
+}
+
+/// A sale that is not over and takes payments, if there is one: what a caller must know who can name no method of the provider in use.
+#[must_use]
+pub fn find_paid_sale(shop: &Shop) -> Option<ListedSale> {
+    let now = shop.engine.now();
+    let all = sales::list(shop, None, None, usize::MAX).into_iter();
+    let mut open = all.filter(|sale| !sale.view.is_over(now));
+    open.find(|sale| PaymentMode::from_listing(&sale.listing, &sale.view.policy) != PaymentMode::Nothing)
+}

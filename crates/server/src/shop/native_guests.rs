@@ -1,0 +1,205 @@
+//! Guests of the native API: a buyer for each visit, bound to its access token. Nobody gets the orders of an address by knowing it. The
+//! limit per buyer counts the orders of all guests of an address together, so that a new visit is no new limit.
+
+use super::accounts::EmailAddress;
+use super::group_commit::RowNotWritten;
+use super::guests::GuestOrigin;
+use super::orders::{PricedOrder, with_price};
+use super::{Shop, ids};
+use crate::auth::Role;
+use crate::store::guests::{self, GuestRow};
+use crate::store::locks::AdvisoryLock;
+use crate::store::{StoreError, guest_orders};
+use engine::EngineError;
+use quick_cache::sync::Cache;
+use sale::{BuyerId, OrderId, Refusal, SaleId, Timestamp};
+use std::hash::{BuildHasher, RandomState};
+use tokio::sync::{Mutex, MutexGuard};
+use uuid::{Builder, Uuid};
+
+/// Locks of addresses in this process. Two addresses that share one wait for each other.
+const LOCKS: usize = 256;
+/// Addresses of guests that are remembered, some 150 bytes each.
+const KNOWN_MAX: usize = 100_000;
+
+/// A guest with a new token.
+#[derive(Clone, Debug)]
+pub struct GuestVisit {
+    pub guest: GuestProfile,
+    pub access_token: String,
+    /// Seconds until the access token expires.
+    pub expires_in_s: i64,
+}
+
+/// A guest as the guest sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GuestProfile {
+    pub id: BuyerId,
+    pub email: String,
+    pub created_at: Timestamp,
+}
+
+/// What the limit of guests needs.
+pub struct GuestLimits {
+    /// Whether new guests may come.
+    pub is_on: bool,
+    locks: Vec<Mutex<()>>,
+    hasher: RandomState,
+    addresses: Cache<BuyerId, String>,
+}
+
+impl GuestLimits {
+    #[must_use]
+    pub fn new(is_on: bool) -> Self {
+        Self {
+            is_on,
+            locks: (0..LOCKS).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::new(),
+            addresses: Cache::new(KNOWN_MAX),
+        }
+    }
+
+    async fn lock(&self, sale: SaleId, address: &str) -> MutexGuard<'_, ()> {
+        let at = self.hasher.hash_one((sale, address)) % LOCKS as u64;
+        self.locks[usize::try_from(at).unwrap_or_default()].lock().await
+    }
+}
+
+/// The right to order for an address in a sale, until it is dropped.
+pub(super) struct AddressLock<'a> {
+    _cluster_lock: Option<AdvisoryLock>,
+    _local_lock: MutexGuard<'a, ()>,
+}
+
+/// Makes a guest for one visit. Its row is durable before its token is given away.
+///
+/// # Errors
+/// When the tables do not answer.
+pub async fn begin_visit(shop: &Shop, email: EmailAddress) -> Result<GuestVisit, RowNotWritten> {
+    let now = (shop.now)();
+    let guest = GuestProfile { id: new_guest_id(), email: email.into_text(), created_at: now };
+    let row = GuestRow {
+        buyer: guest.id,
+        origin: GuestOrigin::Native.as_str(),
+        name: guest.email.clone(),
+        created_at: now,
+    };
+    shop.guests.store_row(row).await?;
+    let tokens = &shop.accounts.tokens;
+    let access_token = tokens.issue(guest.id, Role::Buyer, ids::new(now), now);
+    Ok(GuestVisit { guest, access_token, expires_in_s: tokens.ttl_ms() / 1000 })
+}
+
+/// A guest of the native API; `None` when the buyer is none.
+///
+/// # Errors
+/// When the tables do not answer.
+pub async fn find_guest(shop: &Shop, buyer: BuyerId) -> Result<Option<GuestProfile>, StoreError> {
+    if !is_native_guest(buyer) {
+        return Ok(None);
+    }
+    let row = guests::find(&shop.store, buyer).await?;
+    Ok(row.map(|row| GuestProfile { id: buyer, email: row.name, created_at: row.created_at }))
+}
+
+/// An order of a guest of any origin, for someone who knows both its id and the e-mail address. One of them alone finds nothing.
+///
+/// # Errors
+/// When the engine or the tables do not answer.
+pub async fn find_order(
+    shop: &Shop,
+    email: &EmailAddress,
+    order: OrderId,
+) -> Result<Option<PricedOrder>, super::orders::OrderListError> {
+    let Some((sale, view)) = shop.engine.order(order).await? else { return Ok(None) };
+    let row = guests::find(&shop.store, view.buyer).await?;
+    // Names of dialects may have capitals; an address is in lower case.
+    let is_theirs = row.is_some_and(|row| row.name.to_lowercase() == email.as_str());
+    Ok(if is_theirs { with_price(shop, sale, view) } else { None })
+}
+
+/// Whether a guest may order so many units more: the units of all guests of the address in this sale count together. Hold what it
+/// returns until the order is made, so that two guests of an address do not order at once. Other buyers pass.
+///
+/// A repeated request of a guest is refused, and not answered again, when another guest of the address has used the limit up meanwhile;
+/// the order is in the guest's list.
+///
+/// # Errors
+/// When the engine or the tables do not answer: then no guest orders.
+pub(super) async fn claim_units(
+    shop: &Shop,
+    (sale, buyer): (SaleId, BuyerId),
+    quantity: u32,
+    limit_per_buyer: u32,
+) -> Result<Result<Option<AddressLock<'_>>, Refusal>, EngineError> {
+    if !is_native_guest(buyer) {
+        return Ok(Ok(None));
+    }
+    let tables_failed = |error: StoreError| {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(
+            error,
+            "the orders of a guest's address could not be counted; the guest gets 503, and may ask again; see to the database"
+        );
+        EngineError::StateUnknown
+    };
+    let Some(address) = find_address(shop, buyer).await.map_err(tables_failed)? else {
+        return Ok(Err(Refusal::LimitReached));
+    };
+    let local = shop.guest_limits.lock(sale, &address).await;
+    let cluster = if shop.tenancy.is_cluster() {
+        Some(shop.store.lock_address(&format!("{sale} {address}")).await.map_err(tables_failed)?)
+    } else {
+        None
+    };
+    let guests = guest_orders::insert(&shop.store, sale, &address, buyer).await.map_err(tables_failed)?;
+    let mut others = 0;
+    for guest in guests.into_iter().filter(|guest| *guest != buyer) {
+        let view = shop.engine.buyer(sale, guest).await?;
+        others += u64::from(view.held) + u64::from(view.owned);
+    }
+    if others > 0 {
+        let own = shop.engine.buyer(sale, buyer).await?;
+        let units = others + u64::from(own.held) + u64::from(own.owned) + u64::from(quantity);
+        if units > u64::from(limit_per_buyer) {
+            return Ok(Err(Refusal::LimitReached));
+        }
+    }
+    Ok(Ok(Some(AddressLock { _cluster_lock: cluster, _local_lock: local })))
+}
+
+async fn find_address(shop: &Shop, buyer: BuyerId) -> Result<Option<String>, StoreError> {
+    if let Some(known) = shop.guest_limits.addresses.get(&buyer) {
+        return Ok(Some(known));
+    }
+    let Some(row) = guests::find(&shop.store, buyer).await? else { return Ok(None) };
+    shop.guest_limits.addresses.insert(buyer, row.name.clone());
+    Ok(Some(row.name))
+}
+
+/// A UUID of version 8 whose last bit is set. The guests of dialects have version 8 too, without that bit, and no account has it.
+fn new_guest_id() -> BuyerId {
+    let mut bytes = Uuid::new_v4().into_bytes();
+    bytes[15] |= 1;
+    BuyerId(Builder::from_custom_bytes(bytes).into_uuid())
+}
+
+fn is_native_guest(buyer: BuyerId) -> bool {
+    buyer.0.get_version_num() == 8 && buyer.0.as_bytes()[15] & 1 == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::guests::DialectGuest;
+    use super::*;
+
+    #[test]
+    fn a_native_guest_is_known_by_its_id_and_no_other_buyer_is_one() {
+        for n in 0..1_000 {
+            assert!(is_native_guest(new_guest_id()));
+            let dialect = DialectGuest::new(GuestOrigin::Drop, &format!("user-{n}")).unwrap();
+            assert!(!is_native_guest(dialect.buyer()), "user-{n}");
+            assert!(!is_native_guest(BuyerId(ids::new(Timestamp(n)))));
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Writes the jobs of concurrent requests in one transaction, with the guests that are new. It also notes units that were sold for a key
+//! that another job has used, so that they are given back whatever happens next.
+
+use super::JobKey;
+use crate::store::guests::{self, GuestRow};
+use crate::store::turnstile_jobs::{self as table, JobRow, StrayOrder};
+use crate::store::{Store, StoreError};
+use std::collections::{HashMap, HashSet};
+
+/// A decided job. Its number is given to it when it is written.
+#[derive(Clone, Debug)]
+pub(super) struct NewJob {
+    pub row: JobRow,
+    /// The guest, when it may be new.
+    pub guest: Option<GuestRow>,
+    /// Whether no row can have the key, so that it is not looked up.
+    pub is_surely_unused: bool,
+}
+
+/// What became of a row.
+#[derive(Clone, Debug)]
+pub(super) enum JobWrite {
+    Written(JobRow),
+    /// This job has used the key before.
+    KeyTaken(JobRow),
+}
+
+/// Writes a batch in one transaction. Returns what became of each row, in order, and the number of the last job.
+pub(super) async fn write_batch(
+    store: &Store,
+    jobs: Vec<NewJob>,
+) -> Result<(Vec<JobWrite>, i64), StoreError> {
+    let mut writing = store.begin().await?;
+    let mut last = table::lock(&mut writing).await?;
+    let to_look_up = jobs.iter().filter(|job| !job.is_surely_unused);
+    let keys: Vec<&str> = to_look_up.map(|job| job.row.key.as_str()).collect();
+    let found = table::find_by_keys_locked(&mut writing, &keys).await?;
+    let mut taken: HashMap<String, JobRow> = found.into_iter().map(|row| (row.key.clone(), row)).collect();
+    let (mut rows, mut new_guests, mut known) = (Vec::new(), Vec::new(), HashSet::new());
+    let mut replies = Vec::with_capacity(jobs.len());
+    for NewJob { mut row, guest, .. } in jobs {
+        if let Some(before) = taken.get(&row.key) {
+            if let Some(stray) = find_stray(before, &row) {
+                table::insert_stray(&mut writing, stray).await?;
+            }
+            replies.push(JobWrite::KeyTaken(before.clone()));
+            continue;
+        }
+        last += 1;
+        row.number = last;
+        new_guests.extend(guest.filter(|guest| known.insert(guest.buyer)));
+        taken.insert(row.key.clone(), row.clone());
+        rows.push(row.clone());
+        replies.push(JobWrite::Written(row));
+    }
+    guests::insert(&mut writing, &new_guests).await?;
+    table::insert(&mut writing, &rows).await?;
+    writing.commit().await?;
+    Ok((replies, last))
+}
+
+/// Looks up the jobs that have used these keys: a query for many callers, of whom each gets the job of its key.
+pub(super) async fn read_batch(store: &Store, keys: Vec<JobKey>) -> Result<Vec<Option<JobRow>>, StoreError> {
+    let texts: Vec<&str> = keys.iter().map(JobKey::as_str).collect();
+    let found = table::find_by_keys(store, &texts).await?;
+    let found: HashMap<&str, &JobRow> = found.iter().map(|row| (row.key.as_str(), row)).collect();
+    Ok(texts.iter().map(|key| found.get(key).copied().cloned()).collect())
+}
+
+/// The unit that a job sold, when another job with its key did not sell the same.
+fn find_stray(before: &JobRow, row: &JobRow) -> Option<StrayOrder> {
+    let order = row.result.order().filter(|order| before.result.order() != Some(*order))?;
+    Some(StrayOrder { order, sale: row.sale, created_at: row.created_at })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::turnstile_jobs::JobResult;
+    use sale::{BuyerId, OrderId, SaleId, Timestamp};
+    use uuid::Uuid;
+
+    const SALE: SaleId = SaleId(Uuid::from_u128(7));
+
+    fn job(key: &str, buyer: u128, result: JobResult) -> NewJob {
+        let buyer = BuyerId(Uuid::from_u128(buyer));
+        let created_at = Timestamp(1_000);
+        let row = JobRow {
+            number: 0,
+            id: Uuid::new_v4(),
+            key: key.into(),
+            buyer,
+            user: "ada".into(),
+            product: "sneaker-001".into(),
+            sale: SALE,
+            result,
+            attempts: 1,
+            remaining: 4,
+            created_at,
+        };
+        let guest = GuestRow { buyer, origin: "turnstile", name: "ada".into(), created_at };
+        NewJob { row, guest: Some(guest), is_surely_unused: false }
+    }
+
+    fn sold(order: u128) -> JobResult {
+        JobResult::Completed(OrderId(Uuid::from_u128(order)))
+    }
+
+    fn numbers(replies: &[JobWrite]) -> Vec<Option<i64>> {
+        let number = |reply: &JobWrite| match reply {
+            JobWrite::Written(row) => Some(row.number),
+            JobWrite::KeyTaken(_) => None,
+        };
+        replies.iter().map(number).collect()
+    }
+
+    #[tokio::test]
+    async fn numbers_have_no_gaps_and_a_key_is_used_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        store.migrate().await.unwrap();
+        let refused = JobResult::Failed("sold_out".into());
+        let first = vec![job("a", 1, sold(1)), job("b", 1, refused.clone()), job("a", 2, sold(2))];
+        let (replies, last) = write_batch(&store, first).await.unwrap();
+        assert_eq!((numbers(&replies), last), (vec![Some(1), Some(2), None], 2));
+        let second = vec![job("b", 3, sold(3)), job("c", 3, sold(4)), job("a", 1, sold(1))];
+        let (replies, last) = write_batch(&store, second).await.unwrap();
+        assert_eq!((numbers(&replies), last), (vec![None, Some(3), None], 3));
+
+        let stray = table::list_stray(&store, 10).await.unwrap();
+        let mut orders: Vec<u128> = stray.iter().map(|stray| stray.order.0.as_u128()).collect();
+        orders.sort_unstable();
+        assert_eq!(orders, [2, 3], "the unit of a repeated job is not given back");
+        let listed = table::list_after(&store, 0, 10).await.unwrap();
+        assert_eq!(listed.iter().map(|row| row.number).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(listed[1].result, refused);
+        assert_eq!(table::find_by_key(&store, "c").await.unwrap(), Some(listed[2].clone()));
+        assert_eq!(table::last_number(&store).await.unwrap(), 3);
+    }
+
+    #[tokio::test]
+    async fn old_failed_jobs_are_forgotten_and_sold_units_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        store.migrate().await.unwrap();
+        let jobs = vec![job("a", 1, sold(1)), job("b", 2, JobResult::Failed("sold_out".into()))];
+        write_batch(&store, jobs).await.unwrap();
+        assert_eq!(table::delete_old_failed(&store, Timestamp(1_000), 10).await.unwrap(), 0);
+        assert_eq!(table::delete_old_failed(&store, Timestamp(1_001), 10).await.unwrap(), 1);
+        assert!(table::find_by_key(&store, "a").await.unwrap().is_some());
+        let (replies, _) = write_batch(&store, vec![job("b", 3, sold(3))]).await.unwrap();
+        assert_eq!(numbers(&replies), [Some(3)], "the key is free, and its number stays gone");
+    }
+}
