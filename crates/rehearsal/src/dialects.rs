@@ -77,6 +77,8 @@ impl RehearsedDialect {
             .finalize();
         let mut bytes = [0; 16];
         bytes.copy_from_slice(&digest[..16]);
+        // The last bit is that of guests of the native API.
+        bytes[15] &= !1;
         BuyerId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
     }
 }
