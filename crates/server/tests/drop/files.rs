@@ -2,7 +2,6 @@
 //! what a clean stop leaves.
 
 use crate::damage::{FolderChange, copy_after, running_shop, serve};
-use crate::real::crowd::BuyerCrowd;
 use crate::real::instance::{ServerProcess, text, verify, verify_with};
 use reqwest::{Method, StatusCode};
 use rusqlite::Connection;
