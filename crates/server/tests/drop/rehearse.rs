@@ -198,6 +198,35 @@ async fn a_drop_by_the_calls_of_attempts_is_found_whole() {
     assert!(finding(document, "recorded")["checked"].as_u64().unwrap() >= 40, "{document}");
 }
 
+/// The small drop by the calls of `holds`: a line, and a confirmation that pays.
+fn small_with_holds<'a>(changes: &[(&'a str, &'a str)]) -> Vec<&'a str> {
+    small(&[&[("--dialect", "holds"), ("--lost-reply", "20%")], changes].concat())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drop_by_the_calls_of_holds_is_found_whole() {
+    let ended = RehearseProcess::start(&[&small_with_holds(&[])]).wait_for_result().await;
+    let document = ended.assert_promises_kept().document();
+    assert_eq!(ended.count("outcomes", "bought"), 20, "{}", ended.output_text());
+    for (promise, at_least) in [("recorded", 40), ("first_come", 50), ("place_kept", 50), ("no_means_no", 20)]
+    {
+        let checked = finding(document, promise)["checked"].as_u64().unwrap();
+        assert!(checked >= at_least, "{promise}: {checked}");
+    }
+    assert_eq!(document["notes"].as_array().unwrap().len(), 0, "{document}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drop_by_the_calls_of_holds_keeps_every_promise_under_faults() {
+    let faults = ["--crash-every", "2500ms", "--disk-full-at", "2s", "--disk-full-for", "1s"];
+    let flags = small_with_holds(&[("--per-second", "4")]);
+    let ended = RehearseProcess::start(&[&flags, &faults]).wait_for_result().await;
+    let document = ended.assert_promises_kept().document();
+    assert!(ended.count("outcomes", "bought") > 10, "{}", ended.output_text());
+    assert!(document["requests"]["unanswered"].as_u64().unwrap() > 0, "{}", ended.output_text());
+    assert!(document["faults"].to_string().contains("killed"), "{document}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drop_by_the_calls_of_a_dialect_keeps_every_promise_under_faults() {
     let faults = ["--crash-every", "1500ms", "--disk-full-at", "1s", "--disk-full-for", "1s"];
