@@ -27,7 +27,8 @@ struct ReplyFields {
     /// The native code of a refusal.
     code: Option<String>,
     has_purchased: Option<bool>,
-    job_id: Option<Uuid>,
+    /// A UUID at `turnstile`; `holds` has another form, which nothing is read from.
+    job_id: Option<String>,
     state: Option<String>,
     order_status: Option<String>,
     ok: Option<bool>,
@@ -171,7 +172,8 @@ fn read_turnstile_purchase(status: StatusCode, fields: &ReplyFields) -> Option<R
         Some("failed") => Some(false),
         _ => None,
     };
-    match (status, fields.job_id) {
+    let job_id = fields.job_id.as_deref().and_then(|job| job.parse().ok());
+    match (status, job_id) {
         (StatusCode::OK | StatusCode::CONFLICT, Some(job)) => {
             is_sold.map(|is_sold| ReplyBody::Job { job, is_sold })
         }
@@ -181,7 +183,7 @@ fn read_turnstile_purchase(status: StatusCode, fields: &ReplyFields) -> Option<R
 }
 
 fn read_job(wanted: Uuid, fields: &ReplyFields) -> Option<ReplyBody> {
-    let job = fields.job_id.filter(|job| *job == wanted)?;
+    let job: Uuid = fields.job_id.as_deref()?.parse().ok().filter(|job| *job == wanted)?;
     let is_sold = match (fields.state.as_deref()?, fields.order_status.as_deref()?) {
         ("completed", "COMPLETED") => true,
         // A unit that was given back, or one that was never sold.
