@@ -11,6 +11,9 @@ use std::path::Path;
 use test_servers::postgres::PostgresServer;
 use test_servers::wait::{HANG_LIMIT, eventually};
 
+/// Does something to the files of a data folder.
+type LedgerChange<'a> = Box<dyn Fn(&Path) + 'a>;
+
 /// Buys and pays one unit with a new account: the order.
 async fn buy_one(instance: &ServerProcess, sale: &str) -> String {
     let name = format!("late-{}", &uuid::Uuid::new_v4().simple().to_string()[..12]);
@@ -57,7 +60,7 @@ async fn a_ledger_that_is_older_than_its_tables_is_refused_unless_it_is_accepted
     instance.stop_gently().await;
 
     let cut = "DELETE FROM entries WHERE key = (SELECT max(key) FROM entries WHERE key < 2 << 40)";
-    let cases: [(&str, Box<dyn Fn(&Path)>); 2] = [
+    let cases: [(&str, LedgerChange<'_>); 2] = [
         ("2 sales", Box::new(|data| replace_ledger(data, older.path()))),
         ("1 event of 1 sale", {
             Box::new(|data| {
