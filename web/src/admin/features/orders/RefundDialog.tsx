@@ -19,6 +19,7 @@ const REFUSAL_TEXTS: Record<string, AdminTextKey> = {
   order_state: "orders.refund.refused.order_state",
   order_unknown: "orders.refund.refused.order_unknown",
   payment_declined: "orders.refund.refused.payment_declined",
+  payment_missing: "orders.refund.refused.payment_missing",
   payment_unknown: "orders.refund.refused.payment_unknown",
   request_in_flight: "orders.refund.refused.request_in_flight",
   key_reused: "orders.refund.refused.key_reused",
