@@ -7,6 +7,7 @@ use engine::decide::valkey::{
 };
 use sale::tape::SaleMachine;
 use sale::{Command, CommandOutcome, EventSeq, LedgerEntry, SaleCounters, SaleId, SaleState, Timestamp};
+use test_servers::wait::HANG_LIMIT;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
@@ -23,7 +24,9 @@ pub struct LibraryClient {
 
 impl LibraryClient {
     pub fn at(url: &str, no: u64) -> Self {
-        Self { library: ValkeyLibrary::new(&address(url), &format!("test {no}")), no, sales: 0 }
+        let library = ValkeyLibrary::new(&address(url), &format!("test {no}"));
+        // What a test asserts does not depend on how busy the machine is.
+        Self { library: library.with_response_timeout(HANG_LIMIT), no, sales: 0 }
     }
 
     /// Hands a state over as a new sale.

@@ -373,6 +373,9 @@ async fn await_sockets(
     .await
 }
 
+/// Seconds after which a client of a dialect may send a request again that got 503, where nothing else is known.
+const RETRY_AFTER_UNAVAILABLE_S: u32 = 1;
+
 /// What a load balancer asks, also of a server that is full.
 const PROBES: [&str; 3] = ["/livez", "/readyz", "/health"];
 
@@ -422,7 +425,8 @@ fn render_dialect_error(
     let document = dialect.dialect.render_error(error, path);
     let mut rendered = keep_headers(json_response(error.status, &document), &response);
     let headers = rendered.headers_mut();
-    if let Some(seconds) = error.retry_after_s {
+    let unavailable = (error.status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER_UNAVAILABLE_S);
+    if let Some(seconds) = error.retry_after_s.or(unavailable) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     if error.status == StatusCode::UNAUTHORIZED {

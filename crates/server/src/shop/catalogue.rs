@@ -263,6 +263,13 @@ impl SaleCatalogue {
         index.all.iter().find(|listing| listing.made_by.as_deref() == Some(dialect)).cloned()
     }
 
+    /// All listings of sales that were made through a dialect, newest first.
+    #[must_use]
+    pub fn list_made_by(&self, dialect: &str) -> Vec<Arc<SaleListing>> {
+        let index = self.index.load();
+        index.all.iter().filter(|listing| listing.made_by.as_deref() == Some(dialect)).cloned().collect()
+    }
+
     /// Reads the tables again if they have changed. One small query when they have not.
     ///
     /// # Errors

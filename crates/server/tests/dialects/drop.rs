@@ -45,7 +45,9 @@ async fn status(client: &DialectClient) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drop_from_init_to_sold_out() {
     let (_app, client) = start().await;
-    let nothing = client.get("/api/sale/status").await.expect(503);
+    let nothing = client.get("/api/sale/status").await;
+    assert_eq!(nothing.header("retry-after"), "1");
+    let nothing = nothing.expect(503);
     for field in ["error", "message", "hint"] {
         assert!(nothing[field].is_string(), "{nothing}");
     }
@@ -75,6 +77,12 @@ async fn a_drop_from_init_to_sold_out() {
     assert!(late.message(400).contains("sold out"));
     assert_eq!(late.json()["remainingStock"], 0);
     assert!(buy(&client, "bob").await.message(400).contains("already purchased"), "also when all is sold");
+    for (content_type, body) in
+        [(Some("application/json"), "{"), (None, "[]"), (Some("application/json"), "5")]
+    {
+        let refused = client.post_raw("/api/sale/init", content_type, body).await.expect(400);
+        assert!(refused["required"].is_array(), "{refused}");
+    }
 
     let user = client.get("/api/sale/user/ada").await.expect(200);
     assert_eq!(user["hasPurchased"], true);
@@ -151,6 +159,11 @@ async fn init_replaces_the_sale_and_refuses_what_is_wrong() {
     let statuses: Vec<&str> =
         listed["items"].as_array().unwrap().iter().map(|sale| sale["status"].as_str().unwrap()).collect();
     assert_eq!(statuses, ["active", "closed"], "the sale before is closed");
+    join_all((0..6).map(|stock| init(&client, stock + 10))).await;
+    let listed = app.get("/api/v1/flash-sales").await.json();
+    let open = listed["items"].as_array().unwrap().iter().filter(|sale| sale["status"] == "active").count();
+    assert_eq!(open, 1, "of several calls at once the newest sale is left");
+    init(&client, 7).await;
 
     let whole =
         json!({"startTime": moment(0), "endTime": moment(60), "totalStock": 1, "productName": "Lamp"});

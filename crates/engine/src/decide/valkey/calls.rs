@@ -12,6 +12,7 @@ use futures::StreamExt;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, RedisError, Value, cmd};
 use sale::{EventSeq, SaleId, SaleState, Timestamp};
+use std::time::Duration;
 
 /// Requests in a call, at most: a server that decides for one sale makes the others wait no longer than a millisecond.
 pub const CALL_LEN_MAX: usize = 128;
@@ -62,6 +63,13 @@ impl ValkeyLibrary {
     #[must_use]
     pub fn new(address: &ValkeyAddress, name: &str) -> Self {
         Self { nodes: ValkeyNodes::new(address), name: name.to_owned() }
+    }
+
+    /// Waits longer or shorter for replies than the second that callers of a sale can bear.
+    #[must_use]
+    pub fn with_response_timeout(mut self, timeout: Duration) -> Self {
+        self.nodes.response_timeout = timeout;
+        self
     }
 
     /// Connects to the first server, checks that it may be decided in, and loads the library.

@@ -30,6 +30,8 @@ pub(super) struct ValkeyNodes {
     connections: HashMap<ValkeyNode, NodeConnection>,
     /// The node of each key that is not on the first one.
     key_nodes: HashMap<String, ValkeyNode>,
+    /// How long a reply is waited for.
+    pub(super) response_timeout: Duration,
 }
 
 /// The connection to a node.
@@ -51,12 +53,16 @@ impl ValkeyNodes {
     /// Connects to nothing yet.
     pub(super) fn new(address: &ValkeyAddress) -> Self {
         let (connections, key_nodes) = (HashMap::new(), HashMap::new());
-        Self { address: address.clone(), first: address.node(), connections, key_nodes }
+        let response_timeout = RESPONSE_TIMEOUT;
+        Self { address: address.clone(), first: address.node(), connections, key_nodes, response_timeout }
     }
 
     /// Connects to the first server, with the long timeout of a start.
     pub(super) async fn connect(&mut self) -> Result<(), ValkeyError> {
-        let connection = connect_and_prepare(&self.address, &self.first, BACKGROUND_CONNECT_TIMEOUT).await?;
+        let timeouts = self.timeouts();
+        let connecting =
+            connect_and_prepare(&self.address, &self.first, timeouts, BACKGROUND_CONNECT_TIMEOUT);
+        let connection = connecting.await?;
         self.connections.insert(self.first.clone(), NodeConnection::Connected(connection));
         Ok(())
     }
@@ -77,13 +83,14 @@ impl ValkeyNodes {
             }
             None => {}
         }
-        match connect_and_prepare(&self.address, &node, CONNECT_TIMEOUT).await {
+        let timeouts = self.timeouts();
+        match connect_and_prepare(&self.address, &node, timeouts, CONNECT_TIMEOUT).await {
             Ok(connection) => {
                 self.connections.insert(node, NodeConnection::Connected(connection.clone()));
                 Ok(connection)
             }
             Err(error) => {
-                let task = tokio::spawn(reconnect_until_ready(self.address.clone(), node.clone()));
+                let task = tokio::spawn(reconnect_until_ready(self.address.clone(), node.clone(), timeouts));
                 self.connections.insert(node, NodeConnection::Reconnecting(task));
                 Err(error)
             }
@@ -106,6 +113,10 @@ impl ValkeyNodes {
         false
     }
 
+    fn timeouts(&self) -> ConnectionTimeouts {
+        ConnectionTimeouts { connect: BACKGROUND_CONNECT_TIMEOUT, response: self.response_timeout }
+    }
+
     fn disconnect(&mut self, key: &str) {
         let node = self.find_node(key);
         self.connections.remove(&node);
@@ -117,10 +128,14 @@ impl ValkeyNodes {
 }
 
 /// Tries until the server can be reached and decided in.
-async fn reconnect_until_ready(address: ValkeyAddress, node: ValkeyNode) -> MultiplexedConnection {
+async fn reconnect_until_ready(
+    address: ValkeyAddress,
+    node: ValkeyNode,
+    timeouts: ConnectionTimeouts,
+) -> MultiplexedConnection {
     let mut is_logged = false;
     loop {
-        match connect_and_prepare(&address, &node, BACKGROUND_CONNECT_TIMEOUT).await {
+        match connect_and_prepare(&address, &node, timeouts, BACKGROUND_CONNECT_TIMEOUT).await {
             Ok(connection) => {
                 tracing::info!(server = %node, "the Valkey answers again; its sales continue");
                 return connection;
@@ -145,9 +160,9 @@ async fn reconnect_until_ready(address: ValkeyAddress, node: ValkeyNode) -> Mult
 async fn connect_and_prepare(
     address: &ValkeyAddress,
     node: &ValkeyNode,
+    timeouts: ConnectionTimeouts,
     timeout: Duration,
 ) -> Result<MultiplexedConnection, ValkeyError> {
-    let timeouts = ConnectionTimeouts { connect: BACKGROUND_CONNECT_TIMEOUT, response: RESPONSE_TIMEOUT };
     let connecting = tokio::time::timeout(timeout, async {
         let connection = address.with_node(node).connect(timeouts).await?;
         library::prepare_server(&connection, node).await?;

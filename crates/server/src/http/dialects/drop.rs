@@ -10,6 +10,7 @@ use super::routes::DialectRoutes;
 use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 
+const INIT: &str = "/api/sale/init";
 const PURCHASE: &str = "/api/sale/purchase";
 const USER: &str = "/api/sale/user/";
 
@@ -20,7 +21,7 @@ pub fn routes() -> DialectRoutes {
         .post(PURCHASE, purchase::buy)
         .get(USER, reads::show_user)
         .get("/api/sale/user/{*id}", reads::show_user)
-        .post("/api/sale/init", init::init_sale)
+        .post(INIT, init::init_sale)
         .get("/api/sale/stats", reads::show_statistics)
         .get("/health", reads::show_health)
 }
@@ -42,6 +43,9 @@ pub fn render_error(error: &DialectError, path: &str) -> Value {
     document.insert("message".into(), json!(error.message));
     if let Some(code) = error.code {
         document.insert("code".into(), json!(code));
+    }
+    if path == INIT && error.status == StatusCode::BAD_REQUEST {
+        document.insert("required".into(), json!(init::REQUIRED));
     }
     document.extend(error.fields.clone());
     Value::Object(document)

@@ -90,11 +90,12 @@ impl LenientFields {
     /// When it is anything else.
     pub fn whole_number(&self, name: &'static str) -> Result<Option<i64>, WrongField> {
         let Some(digits) = self.digits(name, NOT_WHOLE)? else { return Ok(None) };
+        let digits = &expand_exponent(digits);
         // `5.0` is a whole number too.
         let whole = match digits.split_once('.') {
             Some((whole, zeros)) if !zeros.is_empty() && zeros.bytes().all(|digit| digit == b'0') => whole,
             Some(_) => "",
-            None => digits,
+            None => digits.as_str(),
         };
         whole.parse().map(Some).map_err(|_| WrongField { field: name, reason: NOT_WHOLE })
     }
@@ -105,7 +106,8 @@ impl LenientFields {
     /// When it is negative, has more than two decimals, or is no amount.
     pub fn money(&self, name: &'static str, currency: Currency) -> Result<Option<Money>, WrongField> {
         let Some(digits) = self.digits(name, NOT_AMOUNT)? else { return Ok(None) };
-        let minor = parse_minor(digits).ok_or(WrongField { field: name, reason: NOT_AMOUNT })?;
+        let minor =
+            parse_minor(&expand_exponent(digits)).ok_or(WrongField { field: name, reason: NOT_AMOUNT })?;
         Ok(Some(Money { minor, currency }))
     }
 
@@ -167,6 +169,32 @@ fn write_number(digits: &str) -> String {
     match digits.parse::<f64>() {
         Ok(number) if !is_plain => number.to_string(),
         _ => digits.to_owned(),
+    }
+}
+
+/// A number such as `1e2` or `-0` as plain digits: `100`, `0`. Any other text is left as it is.
+fn expand_exponent(text: &str) -> String {
+    const EXPONENT_MAX: i32 = 20;
+    if text == "-0" {
+        return "0".to_owned();
+    }
+    let Some((mantissa, exponent)) = text.split_once(['e', 'E']) else { return text.to_owned() };
+    let exponent = exponent.parse().ok().filter(|exponent: &i32| exponent.abs() <= EXPONENT_MAX);
+    let (whole, decimals) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let is_number = |part: &str| part.bytes().all(|digit| digit.is_ascii_digit());
+    let Some(exponent) = exponent.filter(|_| !whole.is_empty() && is_number(whole) && is_number(decimals))
+    else {
+        return text.to_owned();
+    };
+    let shift = usize::try_from(exponent.unsigned_abs()).unwrap_or_default();
+    if exponent >= 0 {
+        let moved = decimals.len().min(shift);
+        let zeros = "0".repeat(shift - moved);
+        format!("{whole}{}{zeros}.{}0", &decimals[..moved], &decimals[moved..])
+    } else {
+        let padded = format!("{}{whole}", "0".repeat(shift));
+        let point = padded.len() - shift;
+        format!("{}.{}{decimals}", &padded[..point], &padded[point..]).trim_end_matches('0').to_owned() + "0"
     }
 }
 
@@ -291,12 +319,25 @@ mod tests {
             ("0", 0),
             ("1", 100),
             ("1234567.89", 123_456_789),
+            ("1e2", 10_000),
+            ("-0", 0),
+            ("1.5E1", 1_500),
+            ("250e-2", 250),
         ] {
             assert_eq!(minor(text), Ok(Some(expected)), "{text}");
         }
-        for bad in
-            ["-1", "0.001", "1e2", "\"1,5\"", "\"\\u0661\"", "99999999999999999", "true", "\"1.\"", "\".5\""]
-        {
+        for bad in [
+            "-1",
+            "0.001",
+            "1e-3",
+            "1e99",
+            "\"1,5\"",
+            "\"\\u0661\"",
+            "99999999999999999",
+            "true",
+            "\"1.\"",
+            "\".5\"",
+        ] {
             assert!(minor(bad).is_err(), "{bad}");
         }
         assert_eq!(minor("null"), Ok(None));

@@ -15,6 +15,7 @@ use super::error::DialectError;
 use super::reply::DialectReply;
 use super::routes::DialectRoutes;
 use crate::http::ops;
+use crate::http::problem::kind;
 use crate::shop::Shop;
 use crate::shop::checkout::find_paid_sale;
 use axum::extract::State;
@@ -81,9 +82,9 @@ pub fn render_error(error: &DialectError, path: &str) -> Value {
         document.insert("message".into(), json!(error.message));
     }
     let invalid = (error.status == StatusCode::BAD_REQUEST).then_some(INVALID_FIELDS);
-    if let Some(code) = error.code.or(invalid) {
-        document.insert("code".into(), json!(code));
-    }
+    let other =
+        if error.status == StatusCode::NOT_FOUND { kind::NOT_FOUND.code } else { kind::UNAVAILABLE.code };
+    document.insert("code".into(), json!(error.code.or(invalid).unwrap_or(other)));
     document.extend(error.fields.clone());
     Value::Object(document)
 }

@@ -44,8 +44,12 @@ pub(super) fn status_word(sale: &ListedSale, now: Timestamp) -> &'static str {
 }
 
 /// The reply when there is no sale.
-pub(super) fn no_sale() -> DialectError {
+pub(super) fn no_sale(state: &DialectContext) -> DialectError {
+    let hint = match state.settings.drop_sale {
+        Some(_) => "the server sells the sale of --drop-sale, which does not exist yet",
+        None => "make one with POST /api/sale/init",
+    };
     DialectError::new(StatusCode::SERVICE_UNAVAILABLE, "there is no sale yet")
         .code(kind::SALE_UNKNOWN.code)
-        .field("hint", "make one with POST /api/sale/init")
+        .field("hint", hint)
 }

@@ -6,16 +6,17 @@ use super::super::fields::{LenientBody, LenientFields};
 use super::super::reply::DialectReply;
 use super::chosen_sale::{MADE_BY, find_made_sale};
 use crate::http::caller::RequestCaller;
+use crate::shop::Shop;
 use crate::shop::catalogue_text::{Description, ProductName};
 use crate::shop::products::ProductDraft;
 use crate::shop::sales::{self, ProductSaleDraft, SaleAction};
 use axum::extract::State;
 use axum::http::StatusCode;
-use sale::{AdmissionMode, Currency, Money, Policy};
+use sale::{AdmissionMode, Currency, Money, Policy, SalePhase};
 use serde_json::json;
 
 /// The fields of a request, of which none may be missing.
-const REQUIRED: [&str; 4] = ["startTime", "endTime", "totalStock", "productName"];
+pub(super) const REQUIRED: [&str; 4] = ["startTime", "endTime", "totalStock", "productName"];
 
 pub(super) async fn init_sale(
     State(state): State<DialectState>,
@@ -28,17 +29,27 @@ pub(super) async fn init_sale(
             "this server sells the sale of --drop-sale; change that sale, or start without the setting";
         return Err(DialectError::new(StatusCode::CONFLICT, message));
     }
-    let (product, sale) = read_draft(&fields, state.settings.currency)
-        .map_err(|error| error.field("required", json!(REQUIRED)))?;
+    let (product, sale) = read_draft(&fields, state.settings.currency)?;
     let shop = &state.app.shop;
-    let before = find_made_sale(shop);
     let made = sales::create_with_product(shop, product, sale).await??;
-    if let Some(before) = before {
-        // A sale that is over already stays as it is.
-        sales::apply_action(shop, before.view.id, SaleAction::Close).await?.ok();
-    }
+    close_replaced_sales(shop).await?;
     let message = format!("the sale of {} is set up", made.listing.product.name);
     Ok(DialectReply::ok(&json!({"success": true, "message": message})))
+}
+
+/// Closes every sale of this call except the newest, which is sold: of several calls at once each closes what the others have replaced.
+async fn close_replaced_sales(shop: &Shop) -> Result<(), DialectError> {
+    let now = shop.engine.now();
+    let newest = find_made_sale(shop).map(|sale| sale.view.id);
+    for listing in shop.catalogue.list_made_by(MADE_BY) {
+        let is_closed =
+            shop.engine.views().get(listing.sale).is_some_and(|view| view.phase(now) == SalePhase::Closed);
+        if Some(listing.sale) != newest && !is_closed {
+            // One that is over already stays as it is.
+            sales::apply_action(shop, listing.sale, SaleAction::Close).await?.ok();
+        }
+    }
+    Ok(())
 }
 
 fn read_draft(

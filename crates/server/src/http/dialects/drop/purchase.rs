@@ -23,7 +23,7 @@ pub(super) async fn buy(
     let guest = DialectGuest::new(GuestOrigin::Drop, &name)
         .map_err(|error| DialectError::bad_request(error.to_string()))?;
     state.count_request(LimitClass::Drop, LimitKey::from_buyer(guest.buyer())).await?;
-    let sale = find_sale(&state).await.ok_or_else(no_sale)?;
+    let sale = find_sale(&state).await.ok_or_else(|| no_sale(&state))?;
     if !sells_at_once(&sale) {
         let message = "this sale has a line or takes payments; it does not sell at once";
         return Err(DialectError::bad_request(message).field("remainingStock", sale.view.counters.unsold()));
@@ -41,7 +41,11 @@ pub(super) async fn buy(
             shop.guests.remember(&guest).await?;
             Err(refuse(&state, &sale, Refusal::LimitReached, "you have already purchased this item"))
         }
-        SinglePurchase::Refused(refusal) => Err(refuse(&state, &sale, refusal, refusal_message(refusal))),
+        SinglePurchase::Refused(refusal) => {
+            // That every unit is sold is said before that the sale is over or paused.
+            let refusal = if remaining_units(&state, &sale) == 0 { Refusal::SoldOut } else { refusal };
+            Err(refuse(&state, &sale, refusal, refusal_message(refusal)))
+        }
     }
 }
 

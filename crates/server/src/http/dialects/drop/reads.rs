@@ -35,7 +35,7 @@ pub(super) async fn show_statistics(
 }
 
 async fn describe_sale(state: &DialectContext) -> Result<(ListedSale, Map<String, Value>), DialectError> {
-    let sale = find_sale(state).await.ok_or_else(no_sale)?;
+    let sale = find_sale(state).await.ok_or_else(|| no_sale(state))?;
     let policy = &sale.view.policy;
     let document = Map::from_iter([
         ("status".to_owned(), json!(status_word(&sale, state.app.shop.engine.now()))),
@@ -48,9 +48,10 @@ async fn describe_sale(state: &DialectContext) -> Result<(ListedSale, Map<String
     Ok((sale, document))
 }
 
-/// Per cent with two decimals, rounded down: a sale is at `100.00` when it is sold out and not before.
+/// Per cent with two decimals, rounded.
 fn percentage(sold: u32, quantity: u32) -> String {
-    let hundredths = u64::from(sold) * 10_000 / u64::from(quantity.max(1));
+    let quantity = u64::from(quantity.max(1));
+    let hundredths = (u64::from(sold) * 10_000 + quantity / 2) / quantity;
     format!("{}.{:02}", hundredths / 100, hundredths % 100)
 }
 
@@ -93,12 +94,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_percentage_is_a_hundred_only_when_all_is_sold() {
+    fn a_percentage_has_two_decimals() {
         for (sold, quantity, expected) in [
             (0, 100, "0.00"),
             (45, 100, "45.00"),
             (1, 3, "33.33"),
-            (99_999, 100_000, "99.99"),
+            (2, 3, "66.67"),
+            (9_999, 100_000, "10.00"),
             (7, 7, "100.00"),
         ] {
             assert_eq!(percentage(sold, quantity), expected);
