@@ -41,6 +41,15 @@ pub enum JobResult {
 }
 
 impl JobResult {
+    /// The code of the refusal of a job that failed.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Failed(code) => Some(code),
+            Self::Completed(_) => None,
+        }
+    }
+
     /// The order of a job that sold a unit.
     #[must_use]
     pub fn order(&self) -> Option<OrderId> {

@@ -227,6 +227,11 @@ async fn an_attempt_is_accepted_once_and_stays_accepted() {
     assert!(won["message"].as_str().unwrap().contains("received"), "{won}");
     assert_eq!(order_status(&client, &ada, 1).await, "SUCCESS");
     let again = client.post_as(&ada, "/api/flash-sale/attempt/1", &json!({})).await.expect(200);
+    for bad in ["0", "-1", "abc", "%zz", "%ff"] {
+        let refused =
+            client.post_as(&ada, &format!("/api/flash-sale/attempt/{bad}"), &json!({})).await.expect(400);
+        assert_eq!(refused["error"], "Validation error", "{bad}");
+    }
     assert!(again["message"].as_str().unwrap().contains("received"), "{again}");
     assert_eq!(app.get(&format!("/api/v1/flash-sales/{sale}")).await.json()["sold"], 1);
 

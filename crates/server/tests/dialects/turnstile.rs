@@ -121,6 +121,7 @@ async fn a_purchase_is_acknowledged_with_its_durable_job() {
 
     let second = buy(&client, "ada", "k-2").await.expect(200);
     assert_eq!(second["state"], "failed", "the limit of the sale is one");
+    assert_eq!(second["code"], "limit_reached");
     let shown = job(&client, &second["jobId"]).await;
     assert_eq!((&shown["state"], &shown["orderStatus"]), (&json!("failed"), &json!("CANCELLED")));
     assert_eq!(buy(&client, "bob", "k-3").await.expect(200)["state"], "completed");

@@ -182,7 +182,8 @@ async fn log_start(app: &AppState, dialect: Dialect, settings: &DialectSettings,
     for address in sockets.iter().filter_map(|socket| socket.local_addr().ok()) {
         tracing::info!(dialect = name, %address, "a dialect is served");
     }
-    if settings.admin == DialectAdmin::Open {
+    // `attempts` has no admin calls.
+    if settings.admin == DialectAdmin::Open && dialect != Dialect::Attempts {
         tracing::warn!(
             dialect = name,
             "everyone may make the admin calls of a dialect (--dialect-admin open); keep its address private"

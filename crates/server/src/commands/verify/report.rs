@@ -163,8 +163,7 @@ fn write_orphan_payments(out: &mut String, payments: &[OrphanPayment], ink: Veri
     }
     let head = ink.bad("payments without an order:");
     let payments_count = counted(payments.len() as u64, "captured payment");
-    let _ =
-        writeln!(out, "{head} {payments_count}, whose orders the ledger has neither confirmed nor refunded");
+    let _ = writeln!(out, "{head} {payments_count}, whose orders are not confirmed in the ledger");
     for OrphanPayment { sale, payment, order } in payments.iter().take(PAYMENTS_SHOWN) {
         let _ = writeln!(out, "  payment {payment}\n    of order {order}, sale {sale}");
     }

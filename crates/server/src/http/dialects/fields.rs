@@ -5,12 +5,13 @@ use super::error::{DialectError, WrongField};
 use crate::http::extract;
 use crate::http::problem::{Problem, kind};
 use crate::http::timestamp::{BAD_TIMESTAMP, parse_rfc3339};
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use sale::{Currency, Money, Timestamp};
 use serde_json::value::RawValue;
 use std::collections::HashMap;
+use std::convert::Infallible;
 
 /// The fields of a request, by name. A field that is `null` is absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -270,6 +271,19 @@ impl<S: Sync> FromRequestParts<S> for LenientQuery {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, DialectError> {
         Ok(Self(LenientFields::from_form(parts.uri.query().unwrap_or_default().as_bytes())))
+    }
+}
+
+/// The id in a path as it was sent; what cannot be decoded is the id of nothing.
+#[derive(Debug, Clone)]
+pub struct PathId(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathId {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        let id = Path::<String>::from_request_parts(parts, state).await;
+        Ok(Self(id.map(|Path(id)| id).unwrap_or_default()))
     }
 }
 

@@ -34,6 +34,9 @@ struct JobOutcome<'a> {
     remaining_stock: u32,
     message: &'static str,
     job_id: Uuid,
+    /// Of the refusal of a job that failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a str>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -191,6 +194,7 @@ impl TurnstileHub {
             remaining_stock: job.remaining,
             message: purchase_jobs::describe_result(&job.result),
             job_id: job.id,
+            code: job.result.code(),
         };
         let event = if success { "order_confirmed" } else { "order_failed" };
         self.send_to(&members, event, &outcome);

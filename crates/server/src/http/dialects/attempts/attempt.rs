@@ -2,7 +2,7 @@
 
 use super::super::DialectState;
 use super::super::error::DialectError;
-use super::super::fields::LenientBody;
+use super::super::fields::{LenientBody, PathId};
 use super::super::reply::DialectReply;
 use super::{parse_id, require_account, success};
 use crate::http::caller::RequestCaller;
@@ -12,7 +12,7 @@ use crate::http::v1::rfc3339;
 use crate::shop::single_attempts;
 use crate::shop::single_orders::SinglePurchase;
 use crate::shop::{integer_ids, sales::ListedSale};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use sale::Refusal;
 use serde_json::{Map, json};
@@ -20,7 +20,7 @@ use serde_json::{Map, json};
 /// Buys one unit for the account. The attempt of a buyer who has one sells nothing and succeeds.
 pub(super) async fn attempt(
     State(state): State<DialectState>,
-    Path(sale): Path<String>,
+    PathId(sale): PathId,
     caller: RequestCaller,
     headers: HeaderMap,
     body: Result<LenientBody, DialectError>,

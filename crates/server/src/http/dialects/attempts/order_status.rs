@@ -2,20 +2,21 @@
 
 use super::super::DialectState;
 use super::super::error::DialectError;
+use super::super::fields::PathId;
 use super::super::reply::DialectReply;
 use super::{parse_id, require_account, success};
 use crate::http::caller::RequestCaller;
 use crate::http::limits::LimitClass;
 use crate::shop::integer_ids;
 use crate::shop::single_attempts::{self, AttemptOutcome};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Map, json};
 
 /// The outcome, also for a product that does not exist.
 pub(super) async fn show_order(
     State(state): State<DialectState>,
-    Path(product): Path<String>,
+    PathId(product): PathId,
     caller: RequestCaller,
     headers: HeaderMap,
 ) -> Result<DialectReply, DialectError> {

@@ -1,11 +1,11 @@
 //! The merchant's calls for sales: list, make, show, edit, delete.
 
 use super::super::error::DialectError;
-use super::super::fields::{LenientBody, LenientFields, LenientQuery};
+use super::super::fields::{LenientBody, LenientFields, LenientQuery, PathId};
 use super::super::reply::DialectReply;
 use super::super::{DialectContext, DialectState};
 use super::documents::{CANCELLED, ON_SCHEDULE, SaleDocument};
-use super::request::{PageNumber, PathId, find_sale, invalid, read_text, require_admin, require_sale};
+use super::request::{PageNumber, find_sale, invalid, read_text, require_admin, require_sale};
 use super::{MADE_BY, PROVIDER};
 use crate::http::caller::RequestCaller;
 use crate::shop::catalogue::CatalogueRefusal;

@@ -1,11 +1,11 @@
 //! The merchant's views of a line: overview, members, audit.
 
 use super::super::error::DialectError;
-use super::super::fields::{LenientFields, LenientQuery};
+use super::super::fields::{LenientFields, LenientQuery, PathId};
 use super::super::reply::DialectReply;
 use super::super::{DialectContext, DialectState};
 use super::documents::PageDocument;
-use super::request::{PageNumber, PathId, invalid, read_text, require_admin, require_sale};
+use super::request::{PageNumber, invalid, read_text, require_admin, require_sale};
 use crate::http::caller::RequestCaller;
 use crate::shop::holds::seconds_left;
 use crate::shop::line_pages::{self, LinePage, LinePlace, LineSummary};

@@ -12,11 +12,8 @@ use crate::shop::accounts::{self, EmailAddress};
 use crate::shop::guests::{DialectGuest, GuestOrigin};
 use crate::shop::order_pages::PageOffset;
 use crate::shop::sales::{self, ListedSale};
-use axum::extract::{FromRequestParts, Path};
 use axum::http::StatusCode;
-use axum::http::request::Parts;
 use sale::SaleId;
-use std::convert::Infallible;
 
 /// The buyer and the sale of a request.
 pub(super) struct BuyerInSale {
@@ -45,18 +42,6 @@ pub(super) fn read_text(fields: &LenientFields, name: &'static str) -> Result<Op
         return Err(invalid(format!("{name} must not have the character U+0000")));
     }
     Ok(text.filter(|text| !text.is_empty()))
-}
-
-/// The id in a path as it was sent; what cannot be decoded is the id of nothing.
-pub(super) struct PathId(pub(super) String);
-
-impl<S: Send + Sync> FromRequestParts<S> for PathId {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
-        let id = Path::<String>::from_request_parts(parts, state).await;
-        Ok(Self(id.map(|Path(id)| id).unwrap_or_default()))
-    }
 }
 
 /// The guest with this address.

@@ -1,11 +1,11 @@
 //! The sales of `holds` as buyers see them.
 
 use super::super::error::DialectError;
-use super::super::fields::LenientQuery;
+use super::super::fields::{LenientQuery, PathId};
 use super::super::reply::DialectReply;
 use super::super::{DialectContext, DialectState};
 use super::documents::{ItemDocument, PublicSaleDocument};
-use super::request::{PathId, find_sale, read_text, sale_unknown};
+use super::request::{find_sale, read_text, sale_unknown};
 use crate::shop::sales::{self, ListedSale};
 use axum::extract::State;
 use serde_json::{Value, json};

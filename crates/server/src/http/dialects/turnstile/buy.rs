@@ -84,6 +84,7 @@ fn acknowledge(job: &JobRow) -> DialectReply {
         "message": format!("the purchase is acknowledged; {}", purchase_jobs::describe_result(&job.result)),
         "jobId": job.id,
         "state": job.result.as_str(),
+        "code": job.result.code(),
     }))
 }
 

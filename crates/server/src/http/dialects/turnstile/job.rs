@@ -38,5 +38,6 @@ pub(super) async fn show_job(
         "attemptsMade": job.attempts,
         "remainingStock": purchase_jobs::remaining_units(shop, job.sale),
         "message": purchase_jobs::describe_result(&job.result),
+        "code": job.result.code(),
     })))
 }
