@@ -139,7 +139,7 @@ pub(super) async fn claim_units(
         let error = &error as &dyn std::error::Error;
         tracing::warn!(
             error,
-            "the orders of a guest's address could not be counted; the guest gets 503, and may ask again; see to the database"
+            "the orders of a guest's address could not be counted; the guest gets 503, and may ask again; check the database"
         );
         EngineError::StateUnknown
     };

@@ -69,7 +69,7 @@ impl JobCursor {
                     let error = &error as &dyn std::error::Error;
                     tracing::warn!(
                         error,
-                        "the jobs of the turnstile cannot be read; its sockets get the outcomes later; it is tried again ten times a second; see to the database"
+                        "the jobs of the turnstile cannot be read; its sockets get the outcomes later; it is tried again ten times a second; check the database"
                     );
                 }
                 None
