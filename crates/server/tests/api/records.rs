@@ -5,6 +5,7 @@ use crate::support::{HttpReply, SignedInUser, TestApp};
 use futures::future::join_all;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use test_servers::wait::{HANG_LIMIT, eventually};
 
 async fn ids(merchant: &Merchant<'_>, path: &str) -> Vec<String> {
     let page = merchant.get(path).await;
@@ -36,6 +37,10 @@ async fn orders_are_found_by_parts_of_names_and_ids() {
     let of_ann = [fourth.as_str(), &first];
     let all_four = [fourth.as_str(), &third, &second, &first];
     let tail = &first[24..];
+    eventually("the tables have all orders", HANG_LIMIT, async || {
+        ids(&merchant, "/orders?q=").await == all_four
+    })
+    .await;
     for (q, expected) in [
         ("ann", vec![fourth.as_str(), &second, &first]),
         ("ANN_", of_ann.to_vec()),
