@@ -511,9 +511,7 @@ impl From<crate::shop::payments::PaymentRefusal> for Problem {
             PaymentRefusal::OrderState(status) => Self::new(&kind::ORDER_STATE)
                 .member("orderStatus", status.as_str())
                 .detail(format!("the order is {}: this cannot be done with it", status.as_str())),
-            PaymentRefusal::Declined { reason } => {
-                Self::new(&kind::PAYMENT_DECLINED).detail(reason).member("orderStatus", "pending")
-            }
+            PaymentRefusal::Declined { reason } => Self::new(&kind::PAYMENT_DECLINED).detail(reason),
             PaymentRefusal::PaymentMissing => Self::new(&kind::PAYMENT_MISSING),
             PaymentRefusal::MissingMethod => {
                 let error = FieldError::new("/method", "is required: the order costs something");

@@ -106,8 +106,8 @@ impl PaymentService {
                 Some(Ok(PaidOrder { order, payment: Some(payment) }))
             }
             PaymentState::Captured | PaymentState::Refunding | PaymentState::Refunded => None,
-            // What was answered then is not so any more: the order has ended, or another card has paid for it.
-            PaymentState::Declined if !matches!(order.view.status, OrderStatus::Pending { .. }) => None,
+            // The order has ended since: it cannot be paid in another way any more.
+            PaymentState::Declined if has_ended(order.view.status) => None,
             PaymentState::Declined => Some(Err(PaymentRefusal::Declined { reason: payment.reason })),
             // Paid for by a later request.
             PaymentState::Voiding | PaymentState::Voided if order.view.status == OrderStatus::Confirmed => {
@@ -250,6 +250,11 @@ impl PaymentService {
             tries: 0,
         }
     }
+}
+
+/// Whether the order ended without a sale.
+fn has_ended(status: OrderStatus) -> bool {
+    matches!(status, OrderStatus::Expired | OrderStatus::Cancelled | OrderStatus::Declined)
 }
 
 /// Whether the order's units are the buyer's, or were until their money went back.
