@@ -43,7 +43,7 @@ pub enum LimitClass {
 }
 
 impl LimitClass {
-    /// Whether it counts by address, whoever signs in.
+    /// Whether it counts by address, also for callers who are signed in.
     #[must_use]
     pub fn is_by_address(self) -> bool {
         matches!(self, Self::Auth | Self::DialectAddress)

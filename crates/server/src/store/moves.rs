@@ -1,4 +1,4 @@
-//! The `moves` table: its row marks a database into which a data folder is being moved. Whoever finds it sells nothing from the database.
+//! The `moves` table: its row marks a database into which a data folder is being moved. A process that finds it sells nothing from the database.
 
 use super::{Store, StoreError};
 use sale::Timestamp;

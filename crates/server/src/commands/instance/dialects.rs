@@ -192,7 +192,7 @@ async fn log_start(app: &AppState, dialect: Dialect, settings: &DialectSettings,
     if dialect.has_guests() {
         tracing::warn!(
             dialect = name,
-            "buyers of a dialect prove nothing of who they are: whoever knows a name can buy and read for it"
+            "buyers of a dialect are not authenticated: a client that sends a name can buy and read for it"
         );
     }
     let sale = match dialect {

@@ -6,7 +6,7 @@ use crate::http::problem::kind;
 use crate::shop::Shop;
 use crate::shop::sales::{self, ListedSale};
 use axum::http::StatusCode;
-use sale::{AdmissionMode, SalePhase, Timestamp};
+use sale::{SalePhase, Timestamp};
 
 /// The word for it in the column `made_by` of the table `sales`.
 pub(super) const MADE_BY: &str = "drop";
@@ -24,11 +24,6 @@ pub(super) async fn find_sale(state: &DialectContext) -> Option<ListedSale> {
 pub(super) fn find_made_sale(shop: &Shop) -> Option<ListedSale> {
     let listing = shop.catalogue.newest_made_by(MADE_BY)?;
     sales::find(shop, listing.sale)
-}
-
-/// Whether a purchase needs neither a turn nor a payment.
-pub(super) fn sells_at_once(sale: &ListedSale) -> bool {
-    sale.view.policy.sells_at_once() && sale.view.policy.admission == AdmissionMode::Open
 }
 
 /// The dialect's word for the state of a sale.

@@ -4,7 +4,7 @@ use super::super::DialectState;
 use super::super::error::DialectError;
 use super::super::fields::LenientBody;
 use super::super::reply::DialectReply;
-use super::chosen_sale::{find_sale, no_sale, sells_at_once};
+use super::chosen_sale::{find_sale, no_sale};
 use crate::http::limits::{LimitClass, LimitKey};
 use crate::shop::guests::{DialectGuest, GuestOrigin};
 use crate::shop::sales::ListedSale;
@@ -24,7 +24,7 @@ pub(super) async fn buy(
         .map_err(|error| DialectError::bad_request(error.to_string()))?;
     state.count_request(LimitClass::Drop, LimitKey::from_buyer(guest.buyer())).await?;
     let sale = find_sale(&state).await.ok_or_else(|| no_sale(&state))?;
-    if !sells_at_once(&sale) {
+    if !sale.sells_at_once() {
         let message = "this sale has a line or takes payments; it does not sell at once";
         return Err(DialectError::bad_request(message).field("remainingStock", sale.view.counters.unsold()));
     }
