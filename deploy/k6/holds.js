@@ -39,7 +39,7 @@ const wholeMs = new Trend('whole_purchase', true);
 export function setup() {
   const sale = __ENV.SALE;
   if (!sale) end('say which sale: -e SALE=its id');
-  const reply = ask('public', 'GET', `/flash-sales/${sale}/public`);
+  const reply = askUntilAnswered('public', 'GET', `/flash-sales/${sale}/public`);
   if (reply.status === 0) end(`no server answers at ${SERVER}: ${reply.error}`);
   if (reply.status !== 200) end(`there is no sale "${sale}" at ${SERVER}: ${reply.status}`);
   // Addresses of this run; the clock makes them unique.
@@ -57,7 +57,9 @@ export default function buyer({ run, sale }) {
 }
 
 export function teardown({ sale }) {
-  const { quantity, left } = figures(ask('public', 'GET', `/flash-sales/${sale}/public`).json());
+  const reply = askUntilAnswered('public', 'GET', `/flash-sales/${sale}/public`);
+  if (reply.status !== 200) end(`the sale cannot be read after the run: ${reply.status}`);
+  const { quantity, left } = figures(reply.json());
   check(null, { 'no unit was sold twice': () => left >= 0 && left <= quantity });
   console.log(`left ${left} of ${quantity}`);
 }

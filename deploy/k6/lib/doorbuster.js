@@ -84,7 +84,7 @@ export function counters(prefix, words) {
 /** The sale, by its id or slug; ends the run when there is none. */
 export function findSale(which) {
   if (!which) end('say which sale: -e SALE=its id or slug');
-  const reply = call('sale', 'GET', `/flash-sales/${which}`);
+  const reply = callUntilAnswered('sale', 'GET', `/flash-sales/${which}`);
   if (reply.status === 0) end(`no server answers at ${SERVER}: ${reply.error}`);
   if (reply.status !== 200) end(`there is no sale "${which}" at ${SERVER}: ${reply.status} ${code(reply)}`);
   return reply.json();
