@@ -19,6 +19,8 @@ declare const window: {
 
 export async function checkPage(page: Page, name: string): Promise<void> {
   const before = page.viewportSize();
+  // Most pages are loaded when they are opened.
+  await page.locator("h1").first().waitFor();
   for (const scheme of ["light", "dark"] as const) {
     await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
     for (const [width, height] of [
