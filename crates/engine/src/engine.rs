@@ -9,6 +9,7 @@ use crate::damage::DamageFlag;
 use crate::decide::{Reply, Request};
 use crate::job::{PipelineJob, WaitingCaller};
 use crate::metrics::PipelineMetrics;
+use crate::pipeline::JobSender;
 use crate::record::LedgerReader;
 use crate::view::{SaleView, SaleViews};
 use sale::{
@@ -25,7 +26,7 @@ pub struct Engine {
 }
 
 pub(crate) struct EngineShared {
-    pub(crate) jobs: mpsc::Sender<PipelineJob>,
+    pub(crate) jobs: JobSender,
     pub(crate) views: Arc<SaleViews>,
     pub(crate) ledger: Arc<dyn LedgerReader>,
     pub(crate) clock: Arc<dyn Clock>,

@@ -8,9 +8,11 @@
 //! runs both under its own scheduler.
 
 mod decide_stage;
+mod job_queue;
 mod record_stage;
 
 pub use decide_stage::DecideStage;
+pub(crate) use job_queue::JobSender;
 pub use record_stage::RecordStage;
 
 use crate::batch::{Batch, StaleEpoch};
@@ -27,7 +29,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 #[derive(Clone, Copy, Debug)]
 pub struct PipelineLimits {
-    /// Requests that may wait to be decided; the next one is refused at once.
+    /// Requests that may wait to be decided, and as many steps of payments; the next one is refused at once.
     pub queue_len: usize,
     /// Requests in a batch, at most. Large enough that a disk of 1 ms still records a million events a second.
     pub batch_len_max: usize,
@@ -72,11 +74,11 @@ pub(crate) fn assemble_with_metrics<D: BatchDecider, R: LedgerRecorder>(
     let views = Arc::new(SaleViews::default());
     let damage = DamageFlag::new(metrics.damaged.clone(), metrics.recording.clone());
     let ledger: Arc<dyn LedgerReader> = Arc::new(WatchedLedger { ledger, damage: damage.clone() });
-    let (jobs, inbox) = mpsc::channel(limits.queue_len);
     let (record, batches) = mpsc::channel(BATCHES_AHEAD);
     let (failed, failed_in) = watch::channel(0);
     let (retries, retries_in) = mpsc::channel(BATCHES_AHEAD + 1);
     let (stopping, stopping_in) = watch::channel(false);
+    let (jobs, inbox) = job_queue::open_queues(limits.queue_len, limits.batch_len_max, stopping_in);
     // The decider's state comes from the ledger: it is durable.
     views.publish(decider.views());
     metrics.recording.set(1);
@@ -86,11 +88,7 @@ pub(crate) fn assemble_with_metrics<D: BatchDecider, R: LedgerRecorder>(
             decider,
             ledger: Arc::clone(&ledger),
             clock: Arc::clone(&clock),
-            inbox: decide_stage::JobInbox {
-                jobs: inbox,
-                stopping: stopping_in,
-                batch_len_max: limits.batch_len_max,
-            },
+            inbox,
             record,
             retries: retries_in,
             failed: failed_in,

@@ -26,6 +26,7 @@ pub mod follower_lag;
 pub mod follower_progress;
 pub mod followers;
 pub mod group_commit;
+pub mod grouped_store;
 pub mod guests;
 pub mod idempotency_keys;
 pub mod ids;

@@ -93,6 +93,9 @@ pub enum StoreError {
     /// Reads work, but the last write failed.
     #[error("the last write failed: the disk is full or read-only, or the database accepts no writes")]
     WritesFail,
+    /// A transaction failed that was shared with other callers; the log has the cause. It may have been committed.
+    #[error("the transaction that this write shared with others failed")]
+    NotWritten,
 }
 
 impl StoreError {
@@ -102,7 +105,7 @@ impl StoreError {
         match self {
             Self::Database(error) => damage::is_damage(error),
             Self::Damaged { .. } => true,
-            Self::Address | Self::Migration(_) | Self::WritesFail => false,
+            Self::Address | Self::Migration(_) | Self::WritesFail | Self::NotWritten => false,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! stage. After a failure `DecideStage::wait_for_recovery` refuses all requests until the ledger takes records again and the state
 //! is rebuilt.
 
+use super::job_queue::JobInbox;
 use super::{PendingBatch, RecorderMessage, RetryRequest, StageInterrupted};
 use crate::clock::{Clock, start_stopwatch};
 use crate::damage::DamageFlag;
@@ -32,19 +33,11 @@ pub struct DecideStage<D> {
     pub(super) damage: DamageFlag,
 }
 
-pub(super) struct JobInbox {
-    pub(super) jobs: mpsc::Receiver<PipelineJob>,
-    /// Becomes true when the engine shall answer what it has and stop.
-    pub(super) stopping: watch::Receiver<bool>,
-    /// Requests in a batch, at most.
-    pub(super) batch_len_max: usize,
-}
-
 impl<D: BatchDecider> DecideStage<D> {
     /// Runs until the engine stops.
     pub async fn run(mut self) {
         let mut generation = 1;
-        let mut jobs = Vec::with_capacity(self.inbox.batch_len_max);
+        let mut jobs = Vec::with_capacity(self.inbox.batch_len_max());
         loop {
             let (mut recording_failed, mut ended) = (false, false);
             tokio::select! {
@@ -84,7 +77,7 @@ impl<D: BatchDecider> DecideStage<D> {
         let started = start_stopwatch();
         let (requests, callers): (Vec<Request>, Vec<WaitingCaller>) =
             jobs.drain(..).map(|job| (job.request, job.caller)).unzip();
-        self.metrics.waiting.set(i64::try_from(self.inbox.jobs.len()).unwrap_or(i64::MAX));
+        self.metrics.waiting.set(i64::try_from(self.inbox.len()).unwrap_or(i64::MAX));
         let decided = match self.decider.decide(self.clock.now(), &requests).await {
             Ok(decided) => decided,
             Err(error) => {
@@ -152,18 +145,6 @@ impl<D: BatchDecider> DecideStage<D> {
 }
 
 impl JobInbox {
-    /// Waits for requests and takes those that are there; 0 when the engine has stopped. Loses nothing when dropped.
-    async fn receive_jobs(&mut self, jobs: &mut Vec<PipelineJob>) -> usize {
-        if !self.jobs.is_closed() {
-            tokio::select! {
-                biased;
-                () = wait_until_at_least(&mut self.stopping, true) => self.jobs.close(),
-                received = self.jobs.recv_many(jobs, self.batch_len_max) => return received,
-            }
-        }
-        self.jobs.recv_many(jobs, self.batch_len_max).await
-    }
-
     /// Refuses all requests until `event`. When the engine stops meanwhile, refuses all and returns an error.
     async fn refuse_until<T>(&mut self, event: impl Future<Output = T>) -> Result<T, StageInterrupted> {
         tokio::pin!(event);
@@ -172,7 +153,7 @@ impl JobInbox {
             tokio::select! {
                 biased;
                 happened = &mut event => return Ok(happened),
-                received = self.receive_jobs(&mut jobs) => {
+                received = self.receive(&mut jobs) => {
                     jobs.drain(..).for_each(|job| job.caller.refuse());
                     if received == 0 {
                         return Err(StageInterrupted);
@@ -196,7 +177,7 @@ async fn receive_batch(
     jobs: &mut Vec<PipelineJob>,
 ) -> usize {
     match record.reserve().await {
-        Ok(_place) => inbox.receive_jobs(jobs).await,
+        Ok(_place) => inbox.receive(jobs).await,
         Err(_) => 0,
     }
 }

@@ -26,17 +26,35 @@ impl Deref for Instance {
 impl Instance {
     /// Serves from a folder.
     pub fn serve(data: &Path, flags: &[&str]) -> Self {
-        Self::start(DoorbusterRole::Serve, data, flags, None)
+        Self::serve_binary(None, data, flags)
+    }
+
+    /// Serves from a folder with another binary than the one beside the benchmark, if one is given.
+    pub fn serve_binary(binary: Option<&Path>, data: &Path, flags: &[&str]) -> Self {
+        let binary = binary.unwrap_or(Path::new(env!("CARGO_BIN_EXE_doorbuster")));
+        Self::start(binary, DoorbusterRole::Serve, data, flags, None)
     }
 
     /// Serves from a folder, with its output at the end of a file.
     pub fn serve_with_log(data: &Path, flags: &[&str], log: &Path) -> Self {
-        Self::start(DoorbusterRole::Serve, data, flags, Some(log))
+        Self::start(
+            Path::new(env!("CARGO_BIN_EXE_doorbuster")),
+            DoorbusterRole::Serve,
+            data,
+            flags,
+            Some(log),
+        )
     }
 
     /// A worker, with its output at the end of a file.
     pub fn work(data: &Path, flags: &[&str], log: &Path) -> Self {
-        Self::start(DoorbusterRole::Worker, data, flags, Some(log))
+        Self::start(
+            Path::new(env!("CARGO_BIN_EXE_doorbuster")),
+            DoorbusterRole::Worker,
+            data,
+            flags,
+            Some(log),
+        )
     }
 
     /// The key that it signs tokens with, where it has made one itself.
@@ -52,10 +70,9 @@ impl Instance {
         Ok(())
     }
 
-    fn start(role: DoorbusterRole, data: &Path, flags: &[&str], log: Option<&Path>) -> Self {
+    fn start(binary: &Path, role: DoorbusterRole, data: &Path, flags: &[&str], log: Option<&Path>) -> Self {
         let limits = ["--limit-buy", "1000000000/15m", "--limit-read", "1000000000/1m"];
         let limits = if role == DoorbusterRole::Serve { &limits[..] } else { &[] };
-        let binary = Path::new(env!("CARGO_BIN_EXE_doorbuster"));
         let mut process = DoorbusterProcess::new(binary, role, &[limits, flags].concat());
         PASSWORD.clone_into(&mut process.admin_password);
         data.clone_into(&mut process.data);

@@ -79,10 +79,10 @@ impl SandboxProvider {
         let Some(method) = parse_method(&charge.method) else {
             return Ok(declined("the sandbox does not know this payment method"));
         };
-        if let Some(line) = self.charges.read(charge.intent).await? {
-            return Ok(repeat_reply(&line, charge));
-        }
         if method == SandboxMethod::Slow {
+            if let Some(line) = self.charges.read(charge.intent).await? {
+                return Ok(repeat_reply(&line, charge));
+            }
             tokio::time::sleep(self.slow_delay).await;
         }
         let status = if method == SandboxMethod::Decline {
@@ -92,7 +92,7 @@ impl SandboxProvider {
         };
         let line = ChargeRecord { intent: charge.intent, amount: Some(charge.amount), status };
         if !self.charges.add(&line).await? {
-            // Another call with the same intent was quicker, or closed it.
+            // An earlier call with the same intent has charged it, or closed it.
             let known = self.charges.read(charge.intent).await?;
             return Ok(known.map_or(AuthorisationResult::Unknown, |line| repeat_reply(&line, charge)));
         }

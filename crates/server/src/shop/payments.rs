@@ -33,11 +33,12 @@ pub use reconcile::{ReconcileReport, ReconcileTiming};
 pub use refund::RefundRequest;
 
 use super::catalogue::SaleCatalogue;
+use super::grouped_store::GroupedStore;
 use super::idempotency_keys::{IdempotencyKey, KeyOperation, format_hex};
 use super::orders::PricedOrder;
 use crate::payments::{PaymentProvider, ProviderTimeouts, ProviderWithTimeout};
+use crate::store::StoreError;
 use crate::store::payments::{self as rows, PaymentKeyRow, PaymentRow};
-use crate::store::{Store, StoreError};
 use crate::telemetry::payments::PaymentMetrics;
 use engine::error_text::describe_error;
 use engine::{Engine, EngineError};
@@ -56,7 +57,8 @@ const ENGINE_TIME_MAX: Duration = Duration::from_secs(5);
 const STEP_TRIES: u32 = 6;
 
 pub struct PaymentService {
-    store: Store,
+    /// The steps of concurrent payments share transactions.
+    tables: GroupedStore,
     engine: Engine,
     /// Knows through which provider the orders of a sale are paid.
     catalogue: Arc<SaleCatalogue>,
@@ -122,7 +124,7 @@ pub enum PaymentError {
 impl PaymentService {
     #[must_use]
     pub fn new(
-        store: Store,
+        tables: GroupedStore,
         engine: Engine,
         catalogue: Arc<SaleCatalogue>,
         provider: Arc<dyn PaymentProvider>,
@@ -130,7 +132,7 @@ impl PaymentService {
         timing: ReconcileTiming,
     ) -> Arc<Self> {
         Arc::new(Self {
-            store,
+            tables,
             engine,
             catalogue,
             provider: ProviderWithTimeout::new(provider, limits),
@@ -184,7 +186,7 @@ impl PaymentService {
 
     /// Keeps a key for a request. `false` when it belongs to another request.
     async fn claim_key(&self, key: &PaymentKeyRow) -> Result<bool, PaymentError> {
-        let mut writing = self.store.begin().await?;
+        let mut writing = self.tables.store().begin().await?;
         let is_ours = rows::claim_key(&mut writing, key).await?;
         writing.commit().await?;
         Ok(is_ours)

@@ -3,6 +3,8 @@
 
 mod state;
 
+mod begin;
+
 mod lease;
 
 mod steps;
@@ -13,14 +15,15 @@ mod unsettled;
 
 mod captured;
 
+pub use begin::{BeginResult, KeyClaim, begin};
 pub use captured::{CapturedPayments, list_captured};
 pub use keys::{PaymentKeyRow, claim_key, delete_keys, find_key};
 pub use lease::{LeasedPayment, PaymentLease, acquire_lease, release_lease, renew_lease};
 pub use state::PaymentState;
-pub use steps::{abandon, begin_refund, change_state, decline};
+pub use steps::{PaymentStep, begin_refund, take_step};
 pub use unsettled::{UnsettledCounts, count_unsettled, list_unsettled, postpone};
 
-use super::{Store, StoreError, StoreTransaction};
+use super::{Store, StoreError};
 use sale::{BuyerId, Money, OrderId, SaleId, Timestamp};
 use sqlx::Row;
 use sqlx::any::AnyRow;
@@ -51,7 +54,8 @@ pub struct PaymentRow {
 /// Every statement on these tables.
 pub(super) fn statements() -> impl Iterator<Item = &'static str> {
     let parts = [
-        &[INSERT, FIND, FIND_LIVE][..],
+        &[FIND, FIND_LIVE][..],
+        begin::STATEMENTS,
         lease::STATEMENTS,
         steps::STATEMENTS,
         keys::STATEMENTS,
@@ -60,15 +64,6 @@ pub(super) fn statements() -> impl Iterator<Item = &'static str> {
     ];
     parts.into_iter().flatten().copied()
 }
-
-const INSERT: &str = "
-INSERT INTO payments (
-    id, order_id, sale_id, buyer_id, method, amount_minor, currency, state, reason, restock, created_at, updated_at,
-    tries, try_at, lease, lease_until
-)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, $14, $15)
-ON CONFLICT DO NOTHING
-RETURNING id";
 
 const FIND: &str = "
 SELECT
@@ -83,37 +78,6 @@ SELECT
     tries
 FROM payments
 WHERE order_id = $1 AND state NOT IN ('declined', 'voided')";
-
-/// Adds a payment with a lease. `Ok(None)` when its order has a live one already.
-///
-/// # Errors
-/// When the database fails.
-pub async fn insert(
-    writing: &mut StoreTransaction,
-    payment: PaymentRow,
-    try_at: Timestamp,
-    lease: PaymentLease,
-) -> Result<Option<LeasedPayment>, StoreError> {
-    let inserted = sqlx::query(INSERT)
-        .bind(payment.id.to_string())
-        .bind(payment.order.to_string())
-        .bind(payment.sale.to_string())
-        .bind(payment.buyer.to_string())
-        .bind(payment.method.as_str())
-        .bind(payment.amount.minor)
-        .bind(payment.amount.currency.as_str())
-        .bind(payment.state.as_str())
-        .bind(payment.reason.as_str())
-        .bind(i64::from(payment.restock))
-        .bind(payment.created_at.0)
-        .bind(payment.updated_at.0)
-        .bind(try_at.0)
-        .bind(lease.holder.to_string())
-        .bind(lease.until.0)
-        .fetch_optional(writing.connection())
-        .await?;
-    Ok(inserted.map(|_| LeasedPayment::new(payment, lease)))
-}
 
 /// The payment with this id.
 ///

@@ -1,7 +1,7 @@
 //! The `sandbox_charges` table: the charges of the sandbox provider. It stands for another company's database; only the adapter in
 //! `shop` that gives it to the sandbox may use it.
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, StoreTransaction};
 use sale::Money;
 use sqlx::Row;
 use uuid::Uuid;
@@ -33,13 +33,13 @@ UPDATE sandbox_charges SET standing = $1 WHERE intent_id = $2 AND standing = $3 
 ///
 /// # Errors
 /// When the database fails.
-pub async fn insert(store: &Store, line: &ChargeRow) -> Result<bool, StoreError> {
+pub async fn insert(writing: &mut StoreTransaction, line: &ChargeRow) -> Result<bool, StoreError> {
     let inserted = sqlx::query(INSERT)
         .bind(line.intent.to_string())
         .bind(line.amount.map_or(0, |amount| amount.minor))
         .bind(line.amount.map_or_else(String::new, |amount| amount.currency.to_string()))
         .bind(line.status.as_str())
-        .fetch_optional(store.writer())
+        .fetch_optional(writing.connection())
         .await?;
     Ok(inserted.is_some())
 }
@@ -63,13 +63,18 @@ pub async fn find(store: &Store, intent: Uuid) -> Result<Option<ChargeRow>, Stor
 /// Changes a charge's status. `Ok(false)` when it is not `from`.
 ///
 /// # Errors
-/// When the database fails; the change may have been made.
-pub async fn change_status(store: &Store, intent: Uuid, from: &str, to: &str) -> Result<bool, StoreError> {
+/// When the database fails.
+pub async fn change_status(
+    writing: &mut StoreTransaction,
+    intent: Uuid,
+    from: &str,
+    to: &str,
+) -> Result<bool, StoreError> {
     let changed = sqlx::query(CHANGE)
         .bind(to)
         .bind(intent.to_string())
         .bind(from)
-        .fetch_optional(store.writer())
+        .fetch_optional(writing.connection())
         .await?;
     Ok(changed.is_some())
 }

@@ -13,7 +13,7 @@ use server::http::v1::rfc3339;
 use server::shop::checkout::find_paid_sale;
 use server::shop::guests::{DialectGuest, GuestOrigin};
 use server::shop::single_orders::{OtherOrders, SinglePurchase, buy_one};
-use server::store::payments::{self, PaymentLease, PaymentRow, PaymentState};
+use server::store::payments::{self, BeginResult, PaymentLease, PaymentRow, PaymentState};
 use std::sync::Arc;
 use test_servers::postgres::PostgresServer;
 use test_servers::redis::RedisServer;
@@ -999,8 +999,8 @@ async fn a_payment_that_a_crash_left_between_two_steps_does_not_stop_the_next_co
         let mut writing = inner.store.begin().await.unwrap();
         let lease = PaymentLease { holder: uuid::Uuid::new_v4(), until: now };
         // The reconciler leaves it alone for an hour.
-        let inserted = payments::insert(&mut writing, payment, now.plus_s(3_600), lease).await.unwrap();
-        assert!(inserted.is_some());
+        let begun = payments::begin(&mut writing, payment, None, now.plus_s(3_600), lease).await.unwrap();
+        assert!(matches!(begun, BeginResult::Begun(_)));
         writing.commit().await.unwrap();
         let bought = shop.confirm(&email, &sale).await.expect(200);
         assert_eq!((text(&bought, "orderId"), &bought["inventoryLeft"]), (order, &json!(0)), "{state:?}");

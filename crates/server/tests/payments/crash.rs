@@ -3,7 +3,7 @@
 use crate::support::*;
 use sale::{AdmissionMode, Command, Money, OrderStatus, SaleId, Timestamp};
 use server::payments::{ChargeRequest, IntentId, PaymentProvider};
-use server::store::payments::{self as rows, PaymentLease, PaymentRow, PaymentState};
+use server::store::payments::{self as rows, BeginResult, PaymentLease, PaymentRow, PaymentState};
 use std::path::Path;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
@@ -239,8 +239,8 @@ async fn every_row_that_can_be_left_is_settled() {
             let payment = payment_in_state(&fixture, sale, order, *state);
             let mut writing = fixture.store.begin().await.unwrap();
             let lease = PaymentLease { holder: Uuid::new_v4(), until: fixture.engine.now().plus_s(10) };
-            let inserted = rows::insert(&mut writing, payment.clone(), Timestamp(0), lease).await.unwrap();
-            assert!(inserted.is_some());
+            let begun = rows::begin(&mut writing, payment.clone(), None, Timestamp(0), lease).await.unwrap();
+            assert!(matches!(begun, BeginResult::Begun(_)));
             writing.commit().await.unwrap();
             prepare_provider(&fixture, &payment, done).await;
             prepare_order(&fixture, sale, order, fate).await;

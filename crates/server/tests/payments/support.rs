@@ -13,6 +13,7 @@ use server::payments::{
     AuthorisationResult, ChargeRequest, IntentId, NoProviderReply, PaymentProvider, PaymentStatus,
     ProviderReply, ProviderTimeouts,
 };
+use server::shop::grouped_store::GroupedStore;
 use server::shop::idempotency_keys::IdempotencyKey;
 use server::shop::payments::charge_table::ChargeTable;
 use server::shop::payments::{
@@ -217,7 +218,7 @@ impl PaymentFixture {
         let provider: Arc<dyn PaymentProvider> = Arc::clone(&self.provider) as _;
         let timing =
             ReconcileTiming { tenancy: Tenancy::Cluster, lease_ms: LEASE_MS, ..ReconcileTiming::default() };
-        let (store, engine) = (self.store.clone(), self.engine.clone());
+        let (store, engine) = (GroupedStore::start(self.store.clone(), "payments"), self.engine.clone());
         PaymentService::new(store, engine, Arc::default(), provider, long_timeouts(), timing)
     }
 
@@ -237,14 +238,17 @@ impl PaymentFixture {
         .unwrap();
         store.migrate().await.unwrap();
         let stage = Arc::new(FaultyProvider {
-            inner: SandboxProvider::new(Arc::new(ChargeTable(store.clone())), Duration::from_millis(1)),
+            inner: SandboxProvider::new(
+                Arc::new(ChargeTable(GroupedStore::start(store.clone(), "sandbox_charges"))),
+                Duration::from_millis(1),
+            ),
             faults: Mutex::default(),
             hanging: watch::Sender::new(0),
             permits: watch::Sender::new(0),
         });
         let engine = embedded.engine.clone();
         let provider: Arc<dyn PaymentProvider> = Arc::clone(&stage) as _;
-        let (to_tables, to_engine) = (store.clone(), engine.clone());
+        let (to_tables, to_engine) = (GroupedStore::start(store.clone(), "payments"), engine.clone());
         let payments = PaymentService::new(to_tables, to_engine, Arc::default(), provider, limits, timing);
         Self {
             clock: manual.unwrap(),

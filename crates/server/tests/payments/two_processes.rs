@@ -8,7 +8,7 @@ use server::shop::idempotency_keys::IdempotencyKey;
 use server::shop::payments::{
     PaidOrder, PaymentError, PaymentRefusal, PaymentResult, PaymentService, RefundRequest,
 };
-use server::store::payments::{self as rows, PaymentLease, PaymentState};
+use server::store::payments::{self as rows, LeasedPayment, PaymentLease, PaymentState, PaymentStep};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -141,11 +141,18 @@ async fn a_lease_that_was_taken_is_worth_nothing(tables: TablesOn) {
     let second =
         rows::acquire_lease(&fixture.store, id, lease(), now.plus_ms(10_000)).await.unwrap().unwrap();
     assert!(!rows::renew_lease(&fixture.store, &first, now.plus_ms(20_000)).await.unwrap());
-    assert!(!rows::change_state(&fixture.store, &first, PaymentState::Authorised, now, now).await.unwrap());
-    assert!(!rows::decline(&fixture.store, &first, "no", now).await.unwrap());
-    assert!(!rows::abandon(&fixture.store, &first, now, now).await.unwrap());
+    let take_step = async |leased: &LeasedPayment, step: PaymentStep| {
+        let mut writing = fixture.store.begin().await.unwrap();
+        let moved = rows::take_step(&mut writing, leased, &step, now, now).await.unwrap();
+        writing.commit().await.unwrap();
+        moved.map(|moved| moved.state)
+    };
+    assert_eq!(take_step(&first, PaymentStep::Change(PaymentState::Authorised)).await, None);
+    assert_eq!(take_step(&first, PaymentStep::Decline("no".to_owned())).await, None);
+    assert_eq!(take_step(&first, PaymentStep::Abandon).await, None);
     rows::release_lease(&fixture.store, &first).await.unwrap();
-    assert!(rows::change_state(&fixture.store, &second, PaymentState::Authorised, now, now).await.unwrap());
+    let authorised = take_step(&second, PaymentStep::Change(PaymentState::Authorised)).await;
+    assert_eq!(authorised, Some(PaymentState::Authorised));
     rows::release_lease(&fixture.store, &second).await.unwrap();
     other.reconcile(Timestamp::MAX).await.unwrap();
     fixture.assert_books_agree([buyer(1)], sale).await;

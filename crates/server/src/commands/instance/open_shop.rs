@@ -14,6 +14,7 @@ use crate::shop::attempts::{self, AttemptsInbox};
 use crate::shop::catalogue::SaleCatalogue;
 use crate::shop::follower_lag::FollowerLag;
 use crate::shop::follower_progress::FollowerProgress;
+use crate::shop::grouped_store::GroupedStore;
 use crate::shop::guests::GuestBook;
 use crate::shop::integer_ids::{self, AccountNumbers};
 use crate::shop::mailboxes::MailboxClaims;
@@ -56,14 +57,15 @@ pub(super) async fn open_shop(
     let receipts = ReceiptSigner::new(&tokens.secret_for("receipts"));
     let passwords =
         PasswordPool::start(settings.password_threads()).context("the password threads cannot start")?;
-    let sandbox = Arc::new(SandboxProvider::new(Arc::new(ChargeTable(store.clone())), SLOW_DELAY));
+    let payment_tables = GroupedStore::start(store.clone(), "payments");
+    let sandbox = Arc::new(SandboxProvider::new(Arc::new(ChargeTable(payment_tables.clone())), SLOW_DELAY));
     let timing = ReconcileTiming { tenancy, ..ReconcileTiming::default() };
     integer_ids::fill_missing(&store).await.map_err(anyhow::Error::from)?;
     let catalogue = SaleCatalogue::load(&store, tenancy).await.map_err(anyhow::Error::from)?;
     let catalogue = Arc::new(catalogue);
     let limits = ProviderTimeouts::default();
     let payments =
-        PaymentService::new(store.clone(), engine.clone(), Arc::clone(&catalogue), sandbox, limits, timing);
+        PaymentService::new(payment_tables, engine.clone(), Arc::clone(&catalogue), sandbox, limits, timing);
     if !settings.demo {
         tracing::warn!(
             provider = payments.provider_name(),

@@ -2,17 +2,18 @@
 
 use crate::payments::sandbox::{ChargeRecord, ChargeStore, ChargeStoreError};
 use crate::payments::{IntentId, PaymentStatus};
-use crate::store::Store;
+use crate::shop::grouped_store::GroupedStore;
 use crate::store::sandbox::{self as table, ChargeRow};
+use futures::FutureExt;
 use futures::future::BoxFuture;
 
 /// The sandbox's charges in the `sandbox_charges` table. A write is durable when the call returns.
-pub struct ChargeTable(pub Store);
+pub struct ChargeTable(pub GroupedStore);
 
 impl ChargeStore for ChargeTable {
     fn read(&self, intent: IntentId) -> BoxFuture<'_, Result<Option<ChargeRecord>, ChargeStoreError>> {
         Box::pin(async move {
-            let Some(row) = table::find(&self.0, intent.0).await.map_err(charge_store_error)? else {
+            let Some(row) = table::find(self.0.store(), intent.0).await.map_err(charge_store_error)? else {
                 return Ok(None);
             };
             let status = row.status.parse().map_err(charge_store_error)?;
@@ -27,7 +28,10 @@ impl ChargeStore for ChargeTable {
                 amount: charge.amount,
                 status: charge.status.as_str().to_owned(),
             };
-            table::insert(&self.0, &row).await.map_err(charge_store_error)
+            self.0
+                .write(move |writing| async move { table::insert(writing, &row).await }.boxed())
+                .await
+                .map_err(charge_store_error)
         })
     }
 
@@ -38,7 +42,11 @@ impl ChargeStore for ChargeTable {
         to: PaymentStatus,
     ) -> BoxFuture<'_, Result<bool, ChargeStoreError>> {
         Box::pin(async move {
-            table::change_status(&self.0, intent.0, from.as_str(), to.as_str())
+            self.0
+                .write(move |writing| {
+                    async move { table::change_status(writing, intent.0, from.as_str(), to.as_str()).await }
+                        .boxed()
+                })
                 .await
                 .map_err(charge_store_error)
         })

@@ -28,7 +28,7 @@ impl PaymentService {
         now: Timestamp,
     ) -> Result<Option<LeasedPayment>, StoreError> {
         let now = if self.timing.tenancy.is_cluster() { now } else { Timestamp::MAX };
-        rows::acquire_lease(&self.store, payment, self.new_lease(), now).await
+        rows::acquire_lease(self.tables.store(), payment, self.new_lease(), now).await
     }
 
     /// Runs work on a payment and renews its lease meanwhile, however long that takes. Afterwards the lease is given back.
@@ -38,7 +38,7 @@ impl PaymentService {
             never = self.keep_renewing(held) => match never {},
         };
         // So that the next process need not wait until the lease is over.
-        if let Err(error) = rows::release_lease(&self.store, held).await {
+        if let Err(error) = rows::release_lease(self.tables.store(), held).await {
             super::settle::log_unsettled(held, &error);
         }
         done
@@ -49,7 +49,7 @@ impl PaymentService {
     /// # Errors
     /// When the tables do not answer.
     pub(super) async fn renew_lease(&self, held: &LeasedPayment) -> Result<bool, StoreError> {
-        rows::renew_lease(&self.store, held, self.lease_until()).await
+        rows::renew_lease(self.tables.store(), held, self.lease_until()).await
     }
 
     async fn keep_renewing(&self, held: &LeasedPayment) -> std::convert::Infallible {

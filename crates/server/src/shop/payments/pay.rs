@@ -10,8 +10,12 @@ use crate::payments::PaymentProvider;
 use crate::shop::idempotency_keys::{IdempotencyKey, KeyOperation};
 use crate::shop::ids;
 use crate::shop::orders::PricedOrder;
-use crate::store::payments::{self as rows, PaymentKeyRow, PaymentRow, PaymentState};
-use sale::{BuyerId, Money, OrderId, OrderStatus};
+use crate::store::StoreError;
+use crate::store::payments::{
+    self as rows, BeginResult, KeyClaim, LeasedPayment, PaymentKeyRow, PaymentRow, PaymentState,
+};
+use futures::FutureExt;
+use sale::{BuyerId, OrderId, OrderStatus};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -58,8 +62,15 @@ impl PaymentService {
             return Ok(Err(PaymentRefusal::MissingMethod));
         }
         let key = request.key.map(|key| self.key_row(buyer, &key, KeyOperation::Pay, (id, method)));
+        // Nearly every payment is the first of its order, with a key of its own: it begins without reading the tables.
+        if is_pending && order.total().minor > 0 {
+            let claim = key.clone().map(|key| (key, KeyClaim::First));
+            if let BeginResult::Begun(held) = self.write_beginning(&order, method, claim).await? {
+                return self.charge(order, &held).await;
+            }
+        }
         if let Some(key) = &key
-            && let Some(known) = rows::find_key(&self.store, buyer, &key.digest).await?
+            && let Some(known) = rows::find_key(self.tables.store(), buyer, &key.digest).await?
         {
             if known.fingerprint != key.fingerprint {
                 return Ok(Err(PaymentRefusal::KeyReused));
@@ -68,7 +79,7 @@ impl PaymentService {
                 return Ok(answer);
             }
         }
-        if let Some(live) = rows::find_live(&self.store, id).await? {
+        if let Some(live) = rows::find_live(self.tables.store(), id).await? {
             // Another card has a payment of its own, unless the one before it turns out to be paid.
             let is_same =
                 live.state != PaymentState::Started || Some(&live.method) == request.method.as_ref();
@@ -97,7 +108,7 @@ impl PaymentService {
         order: PricedOrder,
         payment: Uuid,
     ) -> Result<Option<Result<PaidOrder, PaymentRefusal>>, PaymentError> {
-        let Some(payment) = rows::find(&self.store, payment).await? else { return Ok(None) };
+        let Some(payment) = rows::find(self.tables.store(), payment).await? else { return Ok(None) };
         Ok(match payment.state {
             PaymentState::Started | PaymentState::Authorised => None,
             PaymentState::Captured | PaymentState::Refunding | PaymentState::Refunded
@@ -148,7 +159,7 @@ impl PaymentService {
             SettleResult::Declined { .. } if Some(&held.method) != request.method.as_ref() => Ok(None),
             // Another process has finished it meanwhile.
             SettleResult::Finished => Ok(Some(Err(PaymentRefusal::InFlight))),
-            settled => self.build_reply(order, live.id, settled).await.map(Some),
+            settled => self.build_reply(order, settled).await.map(Some),
         }
     }
 
@@ -186,23 +197,35 @@ impl PaymentService {
             }
             OrderStatus::Pending { .. } => {}
         }
-        let amount = order.total();
-        if amount.minor == 0 {
+        if order.total().minor == 0 {
             return self.confirm_free_order(order, key).await;
         }
         let Some(method) = request.method.clone() else { return Ok(Err(PaymentRefusal::MissingMethod)) };
-        let payment = self.new_payment(&order, method, amount);
-        let mut writing = self.store.begin().await?;
-        if let Some(key) = key
-            && !rows::claim_key(&mut writing, &PaymentKeyRow { payment: payment.id, ..key }).await?
-        {
-            return Ok(Err(PaymentRefusal::KeyReused));
+        match self.write_beginning(&order, &method, key.map(|key| (key, KeyClaim::Again))).await? {
+            BeginResult::Begun(held) => self.charge(order, &held).await,
+            BeginResult::OrderTaken => Ok(Err(PaymentRefusal::InFlight)),
+            BeginResult::KeyTaken => Ok(Err(PaymentRefusal::KeyReused)),
         }
-        let inserted = rows::insert(&mut writing, payment, self.next_try_at(), self.new_lease()).await?;
-        let Some(held) = inserted else { return Ok(Err(PaymentRefusal::InFlight)) };
-        writing.commit().await?;
-        let settled = self.with_lease(&held, self.authorise(&held)).await.map_err(log_store_failure)?;
-        self.build_reply(order, held.id, settled).await
+    }
+
+    async fn write_beginning(
+        &self,
+        order: &PricedOrder,
+        method: &str,
+        key: Option<(PaymentKeyRow, KeyClaim)>,
+    ) -> Result<BeginResult, StoreError> {
+        let payment = self.new_payment(order, method.to_owned());
+        let (try_at, lease) = (self.next_try_at(), self.new_lease());
+        self.tables
+            .write(move |writing| {
+                async move { rows::begin(writing, payment, key, try_at, lease).await }.boxed()
+            })
+            .await
+    }
+
+    async fn charge(&self, order: PricedOrder, held: &LeasedPayment) -> PaymentResult {
+        let settled = self.with_lease(held, self.authorise(held)).await.map_err(log_store_failure)?;
+        self.build_reply(order, settled).await
     }
 
     async fn confirm_free_order(&self, order: PricedOrder, key: Option<PaymentKeyRow>) -> PaymentResult {
@@ -221,11 +244,10 @@ impl PaymentService {
     }
 
     /// The reply for a settled payment.
-    async fn build_reply(&self, order: PricedOrder, payment: Uuid, settled: SettleResult) -> PaymentResult {
+    async fn build_reply(&self, order: PricedOrder, settled: SettleResult) -> PaymentResult {
         match settled {
-            SettleResult::Paid(view) => {
-                let payment = rows::find(&self.store, payment).await.map_err(log_store_failure)?;
-                Ok(Ok(PaidOrder { order: PricedOrder { view, ..order }, payment }))
+            SettleResult::Paid { order: view, payment } => {
+                Ok(Ok(PaidOrder { order: PricedOrder { view, ..order }, payment: Some(*payment) }))
             }
             SettleResult::Declined { reason } => Ok(Err(PaymentRefusal::Declined { reason })),
             SettleResult::Refused | SettleResult::Voided => Ok(Err(self.explain_refusal(order).await?)),
@@ -233,7 +255,7 @@ impl PaymentService {
         }
     }
 
-    fn new_payment(&self, order: &PricedOrder, method: String, amount: Money) -> PaymentRow {
+    fn new_payment(&self, order: &PricedOrder, method: String) -> PaymentRow {
         let now = self.engine.now();
         PaymentRow {
             id: ids::new(now),
@@ -241,7 +263,7 @@ impl PaymentService {
             sale: order.sale,
             buyer: order.view.buyer,
             method,
-            amount,
+            amount: order.total(),
             state: PaymentState::Started,
             reason: String::new(),
             restock: false,

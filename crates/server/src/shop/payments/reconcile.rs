@@ -97,7 +97,7 @@ impl PaymentService {
     /// # Errors
     /// When the tables do not answer.
     pub async fn reconcile(self: &Arc<Self>, due: Timestamp) -> Result<ReconcileReport, StoreError> {
-        let payments = rows::list_unsettled(&self.store, due, BATCH_LEN_MAX).await?;
+        let payments = rows::list_unsettled(self.tables.store(), due, BATCH_LEN_MAX).await?;
         let mut done = ReconcileReport::default();
         for some in payments.chunks(CONCURRENT_MAX) {
             for settled in join_all(some.iter().map(|payment| self.reconcile_payment(payment, due))).await {
@@ -128,7 +128,7 @@ impl PaymentService {
         let Some(held) = self.acquire_lease(payment.id, due).await? else { return Ok(false) };
         // Its state may have changed before the lease: `settle_payment` leaves a settled payment as it is.
         self.with_lease(&held, self.settle_payment(&held)).await?;
-        let now = rows::find(&self.store, payment.id).await?;
+        let now = rows::find(self.tables.store(), payment.id).await?;
         let left = now.filter(|now| !now.state.is_settled());
         if let Some(left) = &left {
             self.postpone(left).await?;
@@ -147,17 +147,18 @@ impl PaymentService {
         }
         let wait_ms = 1_000_i64.checked_shl(u32::try_from(tries).unwrap_or(u32::MAX)).filter(|ms| *ms > 0);
         let wait_ms = wait_ms.unwrap_or(TRY_EVERY_MS_MAX).min(TRY_EVERY_MS_MAX);
-        rows::postpone(&self.store, payment.id, payment.state, self.engine.now().plus_ms(wait_ms)).await
+        rows::postpone(self.tables.store(), payment.id, payment.state, self.engine.now().plus_ms(wait_ms))
+            .await
     }
 
     /// Counts unsettled payments, and deletes idempotency keys that are older than promised.
     async fn update_counts_and_keys(&self) -> Result<(), StoreError> {
         let now = self.engine.now();
-        let unsettled = rows::count_unsettled(&self.store, now.plus_ms(-STUCK_AFTER_MS)).await?;
+        let unsettled = rows::count_unsettled(self.tables.store(), now.plus_ms(-STUCK_AFTER_MS)).await?;
         self.metrics.set_unsettled(unsettled.all, unsettled.stuck);
         let before = now.plus_ms(-2 * KEY_LIFE_MS);
-        rows::delete_keys(&self.store, before, KEYS_FORGOTTEN_MAX).await?;
-        admin_keys::delete_old(&self.store, before, KEYS_FORGOTTEN_MAX).await?;
+        rows::delete_keys(self.tables.store(), before, KEYS_FORGOTTEN_MAX).await?;
+        admin_keys::delete_old(self.tables.store(), before, KEYS_FORGOTTEN_MAX).await?;
         Ok(())
     }
 }

@@ -70,7 +70,7 @@ impl PaymentService {
             .key
             .map(|key| self.key_row(request.admin, &key, KeyOperation::Refund, (request.order, restock)));
         if let Some(key) = &key
-            && let Some(known) = rows::find_key(&self.store, request.admin, &key.digest).await?
+            && let Some(known) = rows::find_key(self.tables.store(), request.admin, &key.digest).await?
             && known.fingerprint != key.fingerprint
         {
             return Ok(Err(PaymentRefusal::KeyReused));
@@ -107,7 +107,7 @@ impl PaymentService {
         &self,
         order: OrderId,
     ) -> Result<Result<Option<PaymentRow>, PaymentRefusal>, PaymentError> {
-        let Some(live) = rows::find_live(&self.store, order).await? else { return Ok(Ok(None)) };
+        let Some(live) = rows::find_live(self.tables.store(), order).await? else { return Ok(Ok(None)) };
         if matches!(live.state, PaymentState::Captured | PaymentState::Refunded) {
             return Ok(Ok(Some(live)));
         }
@@ -119,7 +119,7 @@ impl PaymentService {
         {
             return Err(PaymentError::Unsettled);
         }
-        match rows::find_live(&self.store, order).await? {
+        match rows::find_live(self.tables.store(), order).await? {
             // Confirmed, but the provider did not answer the capture.
             Some(PaymentRow { state: PaymentState::Authorised, .. }) => Err(PaymentError::Unsettled),
             settled => Ok(Ok(settled)),
@@ -133,7 +133,7 @@ impl PaymentService {
         payment: Option<PaymentRow>,
         key: Option<PaymentKeyRow>,
     ) -> PaymentResult {
-        let mut writing = self.store.begin().await?;
+        let mut writing = self.tables.store().begin().await?;
         if let Some(key) = key {
             let about = payment.as_ref().map_or(key.payment, |payment| payment.id);
             if !rows::claim_key(&mut writing, &PaymentKeyRow { payment: about, ..key }).await? {
@@ -150,7 +150,8 @@ impl PaymentService {
         writing.commit().await?;
         match self.with_lease(&refunding, self.finish_refund(&refunding)).await.map_err(log_store_failure)? {
             RefundProgress::Done(view) => {
-                let payment = rows::find(&self.store, refunding.id).await.map_err(log_store_failure)?;
+                let payment =
+                    rows::find(self.tables.store(), refunding.id).await.map_err(log_store_failure)?;
                 Ok(Ok(PaidOrder { order: PricedOrder { view, ..order }, payment }))
             }
             RefundProgress::Refused => Ok(Err(PaymentRefusal::OrderState(order.view.status))),
@@ -188,7 +189,7 @@ impl PaymentService {
             Ok(Err(_)) if let Some(view) = self.find_unsold_order(payment).await => view,
             Ok(Err(refusal)) => {
                 tracing::error!(payment = %payment.id, order = %payment.order, %refusal, "the law refuses a refund; the payment stays captured");
-                self.step(payment, PaymentState::Captured).await?;
+                self.change_state(payment, PaymentState::Captured).await?;
                 return Ok(RefundProgress::Refused);
             }
             Err(error) => {
@@ -198,7 +199,7 @@ impl PaymentService {
         };
         match self.provider.refund(intent_id(payment)).await {
             Ok(PaymentStatus::Refunded) => {
-                self.step(payment, PaymentState::Refunded).await?;
+                self.change_state(payment, PaymentState::Refunded).await?;
             }
             Ok(status) => tracing::error!(
                 payment = %payment.id, order = %payment.order, status = status.as_str(),

@@ -4,9 +4,10 @@
 use super::{PaymentError, PaymentService, STEP_TRIES, with_engine_timeout};
 use crate::payments::{AuthorisationResult, ChargeRequest, IntentId, PaymentProvider, PaymentStatus};
 use crate::store::StoreError;
-use crate::store::payments::{self as rows, LeasedPayment, PaymentRow, PaymentState};
+use crate::store::payments::{self as rows, LeasedPayment, PaymentRow, PaymentState, PaymentStep};
 use engine::error_text::describe_error;
 use engine::{DecidedOrder, Decision, EngineError};
+use futures::FutureExt;
 use sale::{OrderStatus, OrderView};
 use std::time::Duration;
 
@@ -14,7 +15,11 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(super) enum SettleResult {
     /// The order is confirmed, and the money is captured, or will be.
-    Paid(OrderView),
+    Paid {
+        order: OrderView,
+        /// The payment's row as this process wrote it last.
+        payment: Box<PaymentRow>,
+    },
     /// The provider declined.
     Declined { reason: String },
     /// The law refused: the money is voided, or will be.
@@ -104,10 +109,9 @@ impl PaymentService {
     ) -> Result<SettleResult, StoreError> {
         match status {
             PaymentStatus::Authorised | PaymentStatus::Captured => {
-                if self.step(payment, PaymentState::Authorised).await? {
-                    self.confirm(&payment.with_state(PaymentState::Authorised)).await
-                } else {
-                    Ok(SettleResult::Pending)
+                match self.change_state(payment, PaymentState::Authorised).await? {
+                    Some(authorised) => self.confirm(&authorised).await,
+                    None => Ok(SettleResult::Pending),
                 }
             }
             PaymentStatus::Declined => self.decline(payment, "the payment was declined").await,
@@ -120,16 +124,16 @@ impl PaymentService {
     async fn confirm(&self, payment: &LeasedPayment) -> Result<SettleResult, StoreError> {
         match self.confirm_order(payment).await {
             Ok(Ok(confirmed)) => {
-                self.capture(payment).await;
-                Ok(SettleResult::Paid(confirmed.order))
+                let payment = self.capture(payment).await;
+                Ok(SettleResult::Paid { order: confirmed.order, payment: Box::new(payment) })
             }
             Ok(Err(refusal)) => {
                 // Another process may have confirmed it meanwhile: the lease decides.
-                if !self.step(payment, PaymentState::Voiding).await? {
+                let Some(voiding) = self.change_state(payment, PaymentState::Voiding).await? else {
                     return Ok(SettleResult::Pending);
-                }
+                };
                 tracing::info!(payment = %payment.id, order = %payment.order, %refusal, "a payment came too late; the money is voided");
-                if let Err(error) = self.void(&payment.with_state(PaymentState::Voiding)).await {
+                if let Err(error) = self.void(&voiding).await {
                     log_unsettled(payment, &error);
                 }
                 Ok(SettleResult::Refused)
@@ -162,20 +166,23 @@ impl PaymentService {
         Err(EngineError::Overloaded)
     }
 
-    /// Captures the money of a confirmed order. If the provider does not answer, the reconciler tries again.
-    async fn capture(&self, payment: &LeasedPayment) {
+    /// Captures the money of a confirmed order, and returns the payment as it is then. If the provider does not answer, the reconciler
+    /// tries again.
+    async fn capture(&self, payment: &LeasedPayment) -> PaymentRow {
         match self.provider.capture(intent_id(payment)).await {
-            Ok(PaymentStatus::Captured) => {
-                if let Err(error) = self.step(payment, PaymentState::Captured).await {
-                    log_unsettled(payment, &error);
-                }
-            }
+            Ok(PaymentStatus::Captured) => match self.change_state(payment, PaymentState::Captured).await {
+                Ok(Some(captured)) => return (*captured).clone(),
+                // Another process took the lease, and captures it.
+                Ok(None) => {}
+                Err(error) => log_unsettled(payment, &error),
+            },
             Ok(status) => tracing::error!(
                 payment = %payment.id, order = %payment.order, status = status.as_str(),
                 "an order is confirmed, but the provider does not capture its money; the reconciler retries; look it up at the provider"
             ),
             Err(error) => log_unsettled(payment, &error),
         }
+        (**payment).clone()
     }
 
     /// Ends a declined payment for the law, so that its order has its hold back, then marks the payment as declined.
@@ -187,7 +194,7 @@ impl PaymentService {
         }
         let declined = SettleResult::Declined { reason: reason.to_owned() };
         if self.end_payment(payment).await {
-            rows::decline(&self.store, payment, reason, self.engine.now()).await?;
+            self.take_step(payment, PaymentStep::Decline(reason.to_owned())).await?;
         }
         Ok(declined)
     }
@@ -207,10 +214,10 @@ impl PaymentService {
 
     /// Voids a payment that the provider never saw, so that a late authorisation is declined.
     async fn void_unseen_payment(&self, payment: &LeasedPayment) -> Result<SettleResult, StoreError> {
-        if !rows::abandon(&self.store, payment, self.engine.now(), self.next_try_at()).await? {
-            return Ok(SettleResult::Pending);
+        match self.take_step(payment, PaymentStep::Abandon).await? {
+            Some(voiding) => self.void(&voiding).await,
+            None => Ok(SettleResult::Pending),
         }
-        self.void(&payment.with_state(PaymentState::Voiding)).await
     }
 
     /// Voids the money, or refunds it if it was captured; then the payment has ended for the law, too.
@@ -225,7 +232,7 @@ impl PaymentService {
                 if !self.renew_lease(payment).await? || !self.end_payment(payment).await {
                     return Ok(SettleResult::Pending);
                 }
-                self.step(payment, PaymentState::Voided).await?;
+                self.change_state(payment, PaymentState::Voided).await?;
                 Ok(SettleResult::Voided)
             }
             Ok(PaymentStatus::Authorised | PaymentStatus::Captured) => Ok(SettleResult::Pending),
@@ -236,9 +243,29 @@ impl PaymentService {
         }
     }
 
-    /// Moves a payment to its next state, durably. `false` when the lease is lost.
-    pub(super) async fn step(&self, payment: &LeasedPayment, to: PaymentState) -> Result<bool, StoreError> {
-        rows::change_state(&self.store, payment, to, self.engine.now(), self.next_try_at()).await
+    /// Moves a payment to its next state, durably. `None` when the lease is lost.
+    pub(super) async fn change_state(
+        &self,
+        payment: &LeasedPayment,
+        to: PaymentState,
+    ) -> Result<Option<LeasedPayment>, StoreError> {
+        self.take_step(payment, PaymentStep::Change(to)).await
+    }
+
+    async fn take_step(
+        &self,
+        payment: &LeasedPayment,
+        step: PaymentStep,
+    ) -> Result<Option<LeasedPayment>, StoreError> {
+        let (leased, now, try_at) = (payment.clone(), self.engine.now(), self.next_try_at());
+        let moved = self
+            .tables
+            .write(move |writing| {
+                async move { rows::take_step(writing, &leased, &step, now, try_at).await }.boxed()
+            })
+            .await?;
+        moved.iter().for_each(LeasedPayment::mark_durable);
+        Ok(moved)
     }
 }
 

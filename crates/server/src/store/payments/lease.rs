@@ -1,6 +1,6 @@
 //! Leases: the right to move a payment on, so that two processes never work on the same row at once.
 
-use super::{PaymentRow, PaymentState, read};
+use super::{PaymentRow, read};
 use crate::store::{Store, StoreError};
 use sale::Timestamp;
 use std::ops::Deref;
@@ -38,16 +38,14 @@ impl LeasedPayment {
         Self { payment, lease, settled: Arc::default() }
     }
 
-    /// The same payment in the next state.
-    #[must_use]
-    pub fn with_state(&self, state: PaymentState) -> Self {
-        let payment = PaymentRow { state, ..self.payment.clone() };
+    /// The same payment after a step.
+    pub(super) fn moved(&self, payment: PaymentRow) -> Self {
         Self { payment, lease: self.lease, settled: Arc::clone(&self.settled) }
     }
 
-    /// Notes that the last step settled the payment, if it did.
-    pub(super) fn set_settled(&self, is_settled: bool) {
-        self.settled.fetch_or(is_settled, Ordering::Relaxed);
+    /// Notes that the step to this state is durable: a settled payment has no lease to give back.
+    pub fn mark_durable(&self) {
+        self.settled.fetch_or(self.state.is_settled(), Ordering::Relaxed);
     }
 
     pub(super) fn holder(&self) -> String {

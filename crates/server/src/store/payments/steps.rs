@@ -1,7 +1,7 @@
 //! Moves a payment from one state to the next, by compare-and-set, and only for the process that holds its lease.
 
 use super::{LeasedPayment, PaymentLease, PaymentRow, PaymentState, keys};
-use crate::store::{Store, StoreError, StoreTransaction};
+use crate::store::{StoreError, StoreTransaction};
 use sale::Timestamp;
 
 pub(super) const STATEMENTS: &[&str] = &[CHANGE, DECLINE, ABANDON, BEGIN_REFUND];
@@ -31,77 +31,59 @@ SET state = 'refunding', restock = $1, updated_at = $2, try_at = $3, tries = 0, 
 WHERE id = $6 AND state = 'captured'
 RETURNING id";
 
-/// Moves a payment on from the state that it is in. `Ok(false)` when it is in another state, or the lease is lost.
-///
-/// # Errors
-/// When the database fails; the change may have been made.
-pub async fn change_state(
-    store: &Store,
-    leased: &LeasedPayment,
-    to: PaymentState,
-    now: Timestamp,
-    try_at: Timestamp,
-) -> Result<bool, StoreError> {
-    let changed = sqlx::query(CHANGE)
-        .bind(to.as_str())
-        .bind(now.0)
-        .bind(try_at.0)
-        .bind((!to.is_settled()).then(|| leased.holder()))
-        .bind(leased.id.to_string())
-        .bind(leased.state.as_str())
-        .bind(leased.holder())
-        .fetch_optional(store.writer())
-        .await?;
-    leased.set_settled(changed.is_some() && to.is_settled());
-    Ok(changed.is_some())
+/// What moves a payment on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PaymentStep {
+    /// From the state that it is in to this one.
+    Change(PaymentState),
+    /// From [`PaymentState::Started`] to [`PaymentState::Declined`], with the reason that the buyer reads.
+    Decline(String),
+    /// From [`PaymentState::Started`] to [`PaymentState::Voiding`], because the provider never saw it. Its keys are freed: nothing was done
+    /// under them.
+    Abandon,
 }
 
-/// Moves a payment from [`PaymentState::Started`] to [`PaymentState::Declined`]. `Ok(false)` when it is not started any more, or the
-/// lease is lost.
+/// Moves a payment on and returns it as it is then. `Ok(None)` when it is in another state, or the lease is lost.
 ///
 /// # Errors
-/// When the database fails; the change may have been made.
-pub async fn decline(
-    store: &Store,
+/// When the database fails.
+pub async fn take_step(
+    writing: &mut StoreTransaction,
     leased: &LeasedPayment,
-    reason: &str,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
-    let changed = sqlx::query(DECLINE)
-        .bind(reason)
-        .bind(now.0)
-        .bind(leased.id.to_string())
-        .bind(leased.holder())
-        .fetch_optional(store.writer())
-        .await?;
-    leased.set_settled(changed.is_some());
-    Ok(changed.is_some())
-}
-
-/// Moves a payment that the provider never saw from [`PaymentState::Started`] to [`PaymentState::Voiding`] and frees its keys: nothing
-/// was done under them. `Ok(false)` when it is not started any more, or the lease is lost.
-///
-/// # Errors
-/// When the database fails; the change may have been made.
-pub async fn abandon(
-    store: &Store,
-    leased: &LeasedPayment,
+    step: &PaymentStep,
     now: Timestamp,
     try_at: Timestamp,
-) -> Result<bool, StoreError> {
-    let mut writing = store.begin().await?;
-    let changed = sqlx::query(ABANDON)
-        .bind(now.0)
-        .bind(try_at.0)
-        .bind(leased.id.to_string())
-        .bind(leased.holder())
-        .fetch_optional(writing.connection())
-        .await?;
-    if changed.is_some() {
-        keys::delete_keys_of_payment(&mut writing, leased.id).await?;
+) -> Result<Option<LeasedPayment>, StoreError> {
+    let query = match step {
+        PaymentStep::Change(to) => sqlx::query(CHANGE)
+            .bind(to.as_str())
+            .bind(now.0)
+            .bind(try_at.0)
+            .bind((!to.is_settled()).then(|| leased.holder()))
+            .bind(leased.id.to_string())
+            .bind(leased.state.as_str())
+            .bind(leased.holder()),
+        PaymentStep::Decline(reason) => sqlx::query(DECLINE)
+            .bind(reason.clone())
+            .bind(now.0)
+            .bind(leased.id.to_string())
+            .bind(leased.holder()),
+        PaymentStep::Abandon => {
+            sqlx::query(ABANDON).bind(now.0).bind(try_at.0).bind(leased.id.to_string()).bind(leased.holder())
+        }
+    };
+    if query.fetch_optional(writing.connection()).await?.is_none() {
+        return Ok(None);
     }
-    writing.commit().await?;
-    Ok(changed.is_some())
+    let (state, reason) = match step {
+        PaymentStep::Change(to) => (*to, leased.reason.clone()),
+        PaymentStep::Decline(reason) => (PaymentState::Declined, reason.clone()),
+        PaymentStep::Abandon => {
+            keys::delete_keys_of_payment(writing, leased.id).await?;
+            (PaymentState::Voiding, leased.reason.clone())
+        }
+    };
+    Ok(Some(leased.moved(PaymentRow { state, reason, updated_at: now, tries: 0, ..(**leased).clone() })))
 }
 
 /// Leases a payment and moves it from [`PaymentState::Captured`] to [`PaymentState::Refunding`]. `Ok(None)` when it is not captured.
