@@ -28,6 +28,9 @@ scripts/check-deploy.sh
 step "the tour in docs/tour.md"
 scripts/tour.sh "$(target_dir)/debug/doorbuster"
 
+step "the commands of docs/dialects.md"
+scripts/dialects.sh "$(target_dir)/debug/doorbuster"
+
 step "clients that are generated from the API's description"
 scripts/api-clients.sh "$(target_dir)/debug/doorbuster"
 

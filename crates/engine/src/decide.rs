@@ -75,6 +75,8 @@ pub enum Reply {
         seq: EventSeq,
         /// The moment of the decision.
         at: Timestamp,
+        /// Units that were not sold right after it.
+        unsold: u32,
     },
     /// To [`Request::Buyer`].
     Buyer(BuyerView),

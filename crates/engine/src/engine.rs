@@ -42,6 +42,8 @@ pub struct CommandReply {
     /// The sale's last event when it was decided.
     pub seq: EventSeq,
     pub at: Timestamp,
+    /// Units that were not sold right after it.
+    pub unsold: u32,
 }
 
 /// Why there is no answer.
@@ -79,7 +81,7 @@ impl Engine {
     /// When there is no answer; a refusal of the law is an answer.
     pub async fn command(&self, sale: SaleId, command: Command) -> Result<CommandReply, EngineError> {
         match self.send_request(Request::Command { sale, command }).await? {
-            Reply::Outcome { outcome, seq, at } => Ok(CommandReply { outcome, seq, at }),
+            Reply::Outcome { outcome, seq, at, unsold } => Ok(CommandReply { outcome, seq, at, unsold }),
             Reply::NoSuchSale => Err(EngineError::NoSuchSale),
             _ => Err(EngineError::UnexpectedReply { operation: "command" }),
         }

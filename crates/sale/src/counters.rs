@@ -58,6 +58,19 @@ impl SaleCounters {
         self.quantity.saturating_sub(self.sold)
     }
 
+    /// Units that were not sold before an event, when `unsold` are not sold after it. An event that sets a new quantity does not say what it
+    /// was before: it counts as if it had always been the new one.
+    #[must_use]
+    pub fn unsold_before(event: &Event, unsold: u32) -> u32 {
+        match *event {
+            Event::Confirmed { quantity, .. } => unsold.saturating_add(quantity),
+            Event::Restocked { quantity } | Event::Refunded { quantity, restocked: true, .. } => {
+                unsold.saturating_sub(quantity)
+            }
+            _ => unsold,
+        }
+    }
+
     /// Units that the next in line can get now; units that pay [`SaleCounters::short`] first are not among them.
     #[must_use]
     pub fn free(&self) -> u32 {
@@ -84,6 +97,34 @@ impl Availability {
             Self::Available => "available",
             Self::AllHeld => "all_held",
             Self::SoldOut => "sold_out",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::UnitSource;
+    use crate::id::{BuyerId, OrderId};
+    use uuid::Uuid;
+
+    #[test]
+    fn what_was_unsold_follows_from_what_is_unsold() {
+        let (buyer, order) = (BuyerId(Uuid::from_u128(1)), OrderId(Uuid::from_u128(2)));
+        let sold = Event::Confirmed { buyer, order, quantity: 3, from: UnitSource::Stock, key: None };
+        let refunded = |restocked| Event::Refunded { buyer, order, quantity: 2, restocked };
+        let mut counters = SaleCounters { quantity: 10, available: 10, ..SaleCounters::default() };
+        for event in [
+            sold.clone(),
+            refunded(true),
+            Event::Restocked { quantity: 7 },
+            sold,
+            refunded(false),
+            Event::Paused,
+        ] {
+            let before = counters.unsold();
+            counters.apply(&event);
+            assert_eq!(SaleCounters::unsold_before(&event, counters.unsold()), before, "{event:?}");
         }
     }
 }

@@ -25,12 +25,14 @@ pub mod catalogue_text;
 pub mod follower_lag;
 pub mod follower_progress;
 pub mod followers;
+pub mod fresh_views;
 pub mod group_commit;
 pub mod grouped_store;
 pub mod guests;
 pub mod idempotency_keys;
 pub mod ids;
 pub mod integer_ids;
+pub mod keyed_locks;
 pub mod mailboxes;
 pub mod native_guests;
 pub mod peer_changes;
@@ -38,6 +40,7 @@ pub mod projection;
 pub mod public_url;
 pub mod purchase_jobs;
 pub mod receipts;
+pub mod sale_changes;
 pub mod single_attempts;
 pub mod single_orders;
 pub mod sold_out_memory;
@@ -47,6 +50,7 @@ mod unprojected;
 use crate::clock::TimeSource;
 use crate::store::Store;
 use engine::Engine;
+use sale::{BuyerId, SaleId};
 use std::sync::Arc;
 
 /// What use cases work with.
@@ -64,6 +68,10 @@ pub struct Shop {
     pub keys: Arc<idempotency_keys::IdempotencyKeys>,
     pub receipts: receipts::ReceiptSigner,
     pub summaries: summary::SummaryCache,
+    pub fresh_views: fresh_views::FreshViews,
+    pub changes: sale_changes::SaleChanges,
+    /// Calls of one buyer for a hold in a sale, which come one after the other where they are counted.
+    pub hold_calls: keyed_locks::KeyedLocks<(SaleId, BuyerId)>,
     pub accounts: accounts::AccountService,
     pub mailboxes: mailboxes::MailboxClaims,
     pub guests: guests::GuestBook,

@@ -181,7 +181,7 @@ impl MemoryDecider {
         {
             if !policy.problems().is_empty() {
                 let outcome = CommandOutcome::Refused(Refusal::BadPolicy);
-                return Reply::Outcome { outcome, seq: EventSeq::default(), at: now };
+                return Reply::Outcome { outcome, seq: EventSeq::default(), at: now, unsold: 0 };
             }
             self.insert(id, SaleState::new(), (**policy).clone());
         }
@@ -234,7 +234,8 @@ impl MemorySale {
             self.touched = true;
             touched.push(id);
         }
-        Reply::Outcome { outcome, seq: self.state.seq(), at: now.max(self.state.latest_time()) }
+        let at = now.max(self.state.latest_time());
+        Reply::Outcome { outcome, seq: self.state.seq(), at, unsold: self.state.counters().unsold() }
     }
 
     fn view(&self, id: SaleId) -> Arc<SaleView> {

@@ -16,6 +16,8 @@ pub struct DecidedOrder {
     pub order: OrderView,
     /// True when the operation repeats an earlier one and changed nothing.
     pub repeated: bool,
+    /// Units of the sale that were not sold right after the operation, whatever was decided since.
+    pub unsold: u32,
 }
 
 /// A new member of a line.
@@ -146,11 +148,14 @@ impl Engine {
         operation: &'static str,
         command: Command,
     ) -> Decision<DecidedOrder> {
-        self.decide_command(sale, operation, command, |outcome| match outcome {
-            CommandOutcome::Order { order, repeated } => Some(DecidedOrder { order, repeated }),
-            _ => None,
-        })
-        .await
+        let reply = self.command(sale, command).await?;
+        match reply.outcome {
+            CommandOutcome::Order { order, repeated } => {
+                Ok(Ok(DecidedOrder { order, repeated, unsold: reply.unsold }))
+            }
+            CommandOutcome::Refused(refusal) => Ok(Err(refusal)),
+            _ => Err(EngineError::UnexpectedReply { operation }),
+        }
     }
 
     async fn decide_merchant_command(

@@ -1,7 +1,9 @@
 //! What callers see of a pipeline: ticks, overload, stop, a caller who goes away, a clock that jumps.
 
 use crate::ledger::{NO_FAULTS, SimLedger};
-use crate::support::{START, assert_promises_kept, buyer_id, policy, reserve, sale_id, whole_sale};
+use crate::support::{
+    START, assert_promises_kept, buyer_id, order_id, policy, request_key, reserve, sale_id, whole_sale,
+};
 use crate::test_ledger::{TestLedger, on_every_ledger};
 use engine::clock::{Clock, ManualClock, SystemClock};
 use engine::decide::memory::MemoryDecider;
@@ -22,6 +24,7 @@ on_every_ledger!(
     a_clock_set_back_an_hour_stops_no_sale,
     stop_answers_everything_that_was_taken,
     a_caller_who_hangs_up_loses_nothing,
+    each_of_many_buyers_learns_what_is_left_right_after_the_purchase,
     a_sale_that_was_never_announced_has_its_own_error,
 );
 
@@ -62,6 +65,27 @@ async fn one_holds_and_one_waits(running: &RunningEngine, starts_at: Timestamp) 
         sale::OrderStatus::Pending { until, .. } => until,
         status => panic!("{status:?}"),
     }
+}
+
+async fn each_of_many_buyers_learns_what_is_left_right_after_the_purchase(home: TestLedger) {
+    const BUYERS: u64 = 40;
+    let running = home.start(SystemClock::start);
+    let sold_at_once = policy(50, 0, running.engine.now(), AdmissionMode::Open);
+    ask(&running, Command::Configure { policy: sold_at_once }).await;
+    let purchases =
+        (0..BUYERS).map(|no| {
+            let engine = &running.engine;
+            let (order, key) = (order_id(no, 1), request_key(no));
+            async move {
+                engine.reserve(sale_id(SALE), buyer_id(no), order, 1, key).await.unwrap().unwrap().unsold
+            }
+        });
+    let mut left = futures::future::join_all(purchases).await;
+    left.sort_unstable();
+    assert!(left.iter().copied().eq(10..50), "one number each: {left:?}");
+    let (order, key) = (order_id(0, 2), request_key(0));
+    let again = running.engine.reserve(sale_id(SALE), buyer_id(0), order, 1, key).await.unwrap().unwrap();
+    assert_eq!((again.repeated, again.unsold), (true, 10));
 }
 
 async fn a_hold_expires_by_itself_and_its_unit_goes_to_the_next_in_line(home: TestLedger) {

@@ -83,10 +83,12 @@ async fn each_operation_returns_its_own_result() {
 async fn an_outcome_of_another_operation_is_an_internal_error() {
     let folder = tempfile::tempdir().unwrap();
     let left = |reply| match reply {
-        Reply::Outcome { outcome: CommandOutcome::Done, seq, at } => {
-            Reply::Outcome { outcome: CommandOutcome::Left { ticket: Ticket(1) }, seq, at }
+        Reply::Outcome { outcome: CommandOutcome::Done, seq, at, unsold } => {
+            Reply::Outcome { outcome: CommandOutcome::Left { ticket: Ticket(1) }, seq, at, unsold }
         }
-        Reply::Outcome { seq, at, .. } => Reply::Outcome { outcome: CommandOutcome::Done, seq, at },
+        Reply::Outcome { seq, at, unsold, .. } => {
+            Reply::Outcome { outcome: CommandOutcome::Done, seq, at, unsold }
+        }
         other => other,
     };
     let running = start(&folder, left);

@@ -35,7 +35,7 @@ async fn every_kind_of_ask_is_answered_in_its_place() {
     assert_eq!(result.len(), requests.len());
     assert!(matches!(result[0], Reply::NoSuchSale));
     assert!(
-        matches!(&result[1], Reply::Outcome { outcome, seq: EventSeq(2), at: START } if is_order(outcome))
+        matches!(&result[1], Reply::Outcome { outcome, seq: EventSeq(2), at: START, .. } if is_order(outcome))
     );
     assert!(matches!(result[2], Reply::Buyer(view) if view.held == 1));
     assert!(matches!(result[3], Reply::Order(Some((SALE, view))) if view.id == order(1)));
@@ -45,6 +45,35 @@ async fn every_kind_of_ask_is_answered_in_its_place() {
     assert!(matches!(&result[7], Reply::Orders(orders) if orders.len() == 1 && orders[0].0 == SALE));
     assert!(matches!(&result[8], Reply::Line(members) if members.is_empty()));
     assert!(matches!(result[9], Reply::NoSuchSale));
+}
+
+#[tokio::test]
+async fn an_answer_has_what_is_unsold_right_after_it() {
+    let fixture = ValkeyFixture::new();
+    let mut process = fixture.process("first").await;
+    process.command(START, announce_with(3, 0, AdmissionMode::Open)).await;
+    let refund = Command::Refund { order: order(1), restock: true };
+    let requests = [
+        ask(reserve(1)),
+        ask(reserve(2)),
+        ask(Command::Pause),
+        ask(Command::Restock { quantity: 5 }),
+        ask(reserve(1)),
+        ask(Command::Resume),
+        ask(reserve(3)),
+        ask(refund),
+        ask(reserve(4)),
+    ];
+    let replies = process.decide_and_record(START, &requests).await;
+    let unsold: Vec<u32> = replies
+        .iter()
+        .map(|reply| match reply {
+            Reply::Outcome { unsold, .. } => *unsold,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(unsold, [2, 1, 1, 6, 6, 6, 5, 6, 5]);
+    assert_eq!(process.counters().unsold(), 5);
 }
 
 #[tokio::test]

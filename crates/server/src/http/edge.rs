@@ -208,14 +208,19 @@ impl HttpEdge {
         response
     }
 
-    /// The whole reply to a request whose head is refused, with which the connection ends.
+    /// The whole reply to a request whose head is refused, with which the connection ends. Of the head there is only what was read.
     #[must_use]
-    pub fn refuse_head(&self, problem: Problem) -> Bytes {
-        self.problems.count(problem.kind());
+    pub fn refuse_head(&self, problem: Problem, head: &[u8]) -> Bytes {
+        let path = head_reply::find_path(head).unwrap_or("*");
+        let edge = self.find_mounted(path).map_or(self, |(edge, _)| edge);
+        edge.problems.count(problem.kind());
         let status = problem.kind().status;
-        self.routes.unknown().metrics.observe(status, 0.0);
-        let mut response = self.render_problem(problem, "*", Response::new(Body::empty()));
-        apply_default_headers(response.headers_mut(), &self.api_headers);
+        edge.routes.unknown().metrics.observe(status, 0.0);
+        let mut response = edge.render_problem(problem, "*", Response::new(Body::empty()));
+        apply_default_headers(response.headers_mut(), &edge.api_headers);
+        let headers = head_reply::find_origin(head).map(|origin| (header::ORIGIN, origin));
+        let cors = edge.cors_at(path);
+        cors.write_headers(cors.allowed_origin(&headers.into_iter().collect()), response.headers_mut());
         let now = (self.app.shop.now)();
         head_reply::encode(response, now)
     }

@@ -29,6 +29,8 @@ pub struct SaleListing {
     /// What it showed before, oldest first.
     earlier: Vec<Arc<SoldProduct>>,
     pub created_at: Timestamp,
+    /// When it was last edited; 0 before the first edit.
+    pub edited_at: Timestamp,
     /// Grows with each edit of the listing or of what it shows of its product, also across restarts.
     pub revision: u64,
     /// Whether its units are paid for; `None` while the row does not say it.
@@ -66,6 +68,10 @@ pub struct SaleCatalogue {
     last_miss_reload: Mutex<Option<Instant>>,
     /// How many such reloads have begun.
     miss_reloads: AtomicU64,
+    /// Serialises reloads for readers.
+    reader_lock: Mutex<()>,
+    /// How many of them have begun, and the number of the last one that was done.
+    reader_reloads: [AtomicU64; 2],
 }
 
 #[derive(Default)]
@@ -93,7 +99,8 @@ impl CatalogueIndex {
         }
         let mut index = Self { changes: Some(changes), ..Self::default() };
         for row in rows {
-            let SaleRow { id, slug, revision, created_at, payment, provider, limit_by, made_by } = row;
+            let SaleRow { id, slug, revision, created_at, edited_at, payment, provider, limit_by, made_by } =
+                row;
             let mut earlier = shown.remove(&id).unwrap_or_default();
             let Some(product) = earlier.pop() else {
                 let (id, reason) = (id.to_string(), "it shows no product");
@@ -105,6 +112,7 @@ impl CatalogueIndex {
                 product,
                 earlier,
                 created_at,
+                edited_at,
                 revision,
                 payment,
                 provider,
@@ -282,6 +290,24 @@ impl SaleCatalogue {
             return Ok(());
         }
         self.index.store(Arc::new(CatalogueIndex::load(store, changes).await?));
+        Ok(())
+    }
+
+    /// [`Self::refresh`] for readers who must see what another instance has answered. All who wait share the next one: it begins after they
+    /// have asked.
+    ///
+    /// # Errors
+    /// When the tables do not answer.
+    pub async fn refresh_for_reader(&self, store: &Store) -> Result<(), StoreError> {
+        let [begun, done] = &self.reader_reloads;
+        let before = begun.load(Ordering::SeqCst);
+        let _lock = self.reader_lock.lock().await;
+        if done.load(Ordering::SeqCst) > before {
+            return Ok(());
+        }
+        let number = begun.fetch_add(1, Ordering::SeqCst) + 1;
+        self.refresh(store).await?;
+        done.store(number, Ordering::SeqCst);
         Ok(())
     }
 

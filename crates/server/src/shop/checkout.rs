@@ -7,7 +7,7 @@ use super::payments::{PayRequest, PaymentError, PaymentRefusal};
 use super::sales::{self, ListedSale, PaymentMode};
 use super::single_orders::{self, OtherOrders, SinglePurchase};
 use engine::EngineError;
-use sale::{Availability, BuyerId, OrderStatus, Refusal, SaleId};
+use sale::{Availability, BuyerId, LinePosition, OrderStatus, Refusal, SaleId};
 use std::time::Duration;
 
 /// Time between two looks at a payment that another call makes.
@@ -37,6 +37,16 @@ pub enum CheckoutError {
     Payment(#[from] PaymentError),
 }
 
+/// The order of a hold that was bought.
+#[derive(Clone, Copy, Debug)]
+pub struct BoughtHold {
+    pub order: PricedOrder,
+    /// Units of the sale that were not sold right after the purchase; of a payment or an earlier purchase, when this call has ended.
+    pub unsold: u32,
+    /// Whether an earlier call had bought it.
+    pub repeated: bool,
+}
+
 /// Sells the unit of a buyer's hold, through a payment by `method` where the sale needs one. A buyer who owns a unit gets its order.
 /// Concurrent calls give the same order. A holder may buy after the sale's end, until the hold ends.
 ///
@@ -48,7 +58,7 @@ pub async fn buy_held_unit(
     buyer: BuyerId,
     others: OtherOrders,
     method: &str,
-) -> Result<Result<PricedOrder, CheckoutRefusal>, CheckoutError> {
+) -> Result<Result<BoughtHold, CheckoutRefusal>, CheckoutError> {
     let Some(view) = shop.engine.views().get(sale) else { return Err(EngineError::NoSuchSale.into()) };
     if view.policy.line_opens_at().is_none() {
         return Ok(Err(CheckoutRefusal::NoHold(Refusal::NoLine)));
@@ -56,17 +66,25 @@ pub async fn buy_held_unit(
     let mut begun = 0;
     for _ in 0..LOOKS_MAX {
         let order = match single_orders::buy_one(shop, sale, buyer, others).await? {
-            SinglePurchase::Bought(order) | SinglePurchase::Owned(order) => order,
-            SinglePurchase::Refused(refusal) => return Ok(Err(explain_refusal(shop, sale, refusal))),
+            SinglePurchase::Bought { order, unsold } if order.view.status == OrderStatus::Confirmed => {
+                return Ok(Ok(BoughtHold { order, unsold, repeated: false }));
+            }
+            SinglePurchase::Bought { order, .. } | SinglePurchase::Owned(order) => order,
+            SinglePurchase::Refused(refusal) => {
+                return Ok(Err(explain_refusal(shop, (sale, buyer), refusal).await?));
+            }
         };
         if order.view.status == OrderStatus::Confirmed {
-            return Ok(Ok(order));
+            return Ok(Ok(BoughtHold { order, unsold: count_unsold(shop, sale), repeated: true }));
         }
         // Without an idempotency key: one order has one payment at a time, and one that was voided may be followed by another.
         let method = (order.total().minor > 0).then(|| method.to_owned());
         let request = PayRequest { buyer, order: order.view.id, method, key: None };
         match shop.payments.pay(request).await? {
-            Ok(paid) if paid.order.view.status == OrderStatus::Confirmed => return Ok(Ok(paid.order)),
+            Ok(paid) if paid.order.view.status == OrderStatus::Confirmed => {
+                let unsold = count_unsold(shop, sale);
+                return Ok(Ok(BoughtHold { order: paid.order, unsold, repeated: false }));
+            }
             // Another call pays for it, or the reply is older than the payment.
             Ok(_) | Err(PaymentRefusal::InFlight) => tokio::time::sleep(POLL_INTERVAL).await,
             // It ended meanwhile: the hold may be over, and the law says so.
@@ -92,12 +110,26 @@ pub async fn buy_held_unit(
     Err(PaymentError::Unsettled.into())
 }
 
-fn explain_refusal(shop: &Shop, sale: SaleId, refusal: Refusal) -> CheckoutRefusal {
+/// Units of a sale that are not sold. The engine's last answer to this process has published them.
+fn count_unsold(shop: &Shop, sale: SaleId) -> u32 {
+    shop.engine.views().get(sale).map_or(0, |view| view.counters.unsold())
+}
+
+async fn explain_refusal(
+    shop: &Shop,
+    (sale, buyer): (SaleId, BuyerId),
+    refusal: Refusal,
+) -> Result<CheckoutRefusal, EngineError> {
+    let refusal = match refusal {
+        // The law says first that the sale is paused. Who has no hold is not kept waiting by that.
+        Refusal::Paused => find_missing_hold(shop, sale, buyer).await?.unwrap_or(refusal),
+        refusal => refusal,
+    };
     let is_sold_out =
         shop.engine.views().get(sale).is_some_and(|view| {
             view.availability == Availability::SoldOut && !view.is_over(shop.engine.now())
         });
-    match refusal {
+    Ok(match refusal {
         Refusal::NotAdmitted { .. } | Refusal::NotInLine if is_sold_out => {
             CheckoutRefusal::Law(Refusal::SoldOut)
         }
@@ -108,7 +140,23 @@ fn explain_refusal(shop: &Shop, sale: SaleId, refusal: Refusal) -> CheckoutRefus
         | Refusal::Closed
         | Refusal::NoLine => CheckoutRefusal::NoHold(refusal),
         _ => CheckoutRefusal::Law(refusal),
-    }
+    })
+}
+
+/// Why a buyer has no hold; `None` when there is one.
+async fn find_missing_hold(
+    shop: &Shop,
+    sale: SaleId,
+    buyer: BuyerId,
+) -> Result<Option<Refusal>, EngineError> {
+    let view = shop.engine.buyer(sale, buyer).await?;
+    Ok(match (view.place, view.ticket) {
+        (Some(LinePosition::Admitted { .. }), _) => None,
+        (Some(LinePosition::Waiting { position }), Some(ticket)) => {
+            Some(Refusal::NotAdmitted { ticket, position })
+        }
+        _ => Some(Refusal::NotInLine),
+    })
 }
 
 /// A sale that is not over and takes payments, if there is one: what a caller must know who can name no method of the provider in use.

@@ -134,6 +134,20 @@ impl GuestBook {
         Ok(())
     }
 
+    /// [`Self::remember`] while `work` runs: for work that almost always changes something for the guest.
+    ///
+    /// # Errors
+    /// When the tables do not answer; the work is done all the same.
+    pub async fn remember_during<T>(
+        &self,
+        guest: &DialectGuest,
+        work: impl Future<Output = T>,
+    ) -> Result<T, RowNotWritten> {
+        let (result, stored) = tokio::join!(work, self.remember(guest));
+        stored?;
+        Ok(result)
+    }
+
     /// Stores the row of a guest that was made for one visit.
     ///
     /// # Errors

@@ -36,6 +36,14 @@ pub struct HoldStatus {
     pub line_size: u32,
 }
 
+/// The answer to joining.
+#[derive(Clone, Copy, Debug)]
+pub struct JoinedHold {
+    pub status: HoldStatus,
+    /// False when the buyer had a place or a hold before, and keeps it.
+    pub is_new: bool,
+}
+
 /// Why a buyer cannot join. Nothing was changed.
 #[derive(Clone, Copy, Debug)]
 pub enum HoldRefusal {
@@ -52,7 +60,7 @@ pub async fn join(
     shop: &Shop,
     sale: SaleId,
     buyer: BuyerId,
-) -> Result<Result<HoldStatus, HoldRefusal>, EngineError> {
+) -> Result<Result<JoinedHold, HoldRefusal>, EngineError> {
     let Some(view) = shop.engine.views().get(sale) else { return Err(EngineError::NoSuchSale) };
     // Where a buyer may have several units, the law lets an owner join again.
     if view.policy.limit_per_buyer > 1
@@ -60,8 +68,8 @@ pub async fn join(
     {
         return describe_owner(shop, sale, order);
     }
-    let place = match line::join(shop, sale, buyer).await? {
-        Ok(joined) => joined.status.place,
+    let (place, is_new) = match line::join(shop, sale, buyer).await? {
+        Ok(joined) => (joined.status.place, joined.fresh),
         Err(refusal) => return explain_refusal(shop, sale, buyer, refusal).await,
     };
     let Some(view) = shop.engine.views().get(sale) else { return Err(EngineError::NoSuchSale) };
@@ -69,11 +77,13 @@ pub async fn join(
     match place {
         // Nobody waits any more, so the buyer was admitted at once.
         PlaceStatus::InLine(LinePosition::Waiting { .. }) if view.waiting(now) == 0 => {
-            read_status(shop, sale, buyer).await.map(Ok)
+            let status = read_status(shop, sale, buyer).await?;
+            Ok(Ok(JoinedHold { status, is_new }))
         }
         PlaceStatus::InLine(position) => {
             let state = describe_position(&view, position, now);
-            Ok(Ok(HoldStatus { state, line_size: count_line(&view, now) }))
+            let status = HoldStatus { state, line_size: count_line(&view, now) };
+            Ok(Ok(JoinedHold { status, is_new }))
         }
         PlaceStatus::Over(_) | PlaceStatus::Lapsed { .. } | PlaceStatus::Left { .. } => {
             Ok(Err(HoldRefusal::Law(Refusal::Ended)))
@@ -121,12 +131,12 @@ async fn explain_refusal(
     sale: SaleId,
     buyer: BuyerId,
     refusal: Refusal,
-) -> Result<Result<HoldStatus, HoldRefusal>, EngineError> {
+) -> Result<Result<JoinedHold, HoldRefusal>, EngineError> {
     let status = read_status(shop, sale, buyer).await?;
     Ok(match status.state {
         HoldState::Nothing => Err(HoldRefusal::Law(refusal)),
         HoldState::Bought(order) => Err(HoldRefusal::Bought(order)),
-        HoldState::Waiting { .. } | HoldState::Held { .. } => Ok(status),
+        HoldState::Waiting { .. } | HoldState::Held { .. } => Ok(JoinedHold { status, is_new: false }),
     })
 }
 
@@ -134,12 +144,15 @@ fn describe_owner(
     shop: &Shop,
     sale: SaleId,
     order: PricedOrder,
-) -> Result<Result<HoldStatus, HoldRefusal>, EngineError> {
+) -> Result<Result<JoinedHold, HoldRefusal>, EngineError> {
     let Some(view) = shop.engine.views().get(sale) else { return Err(EngineError::NoSuchSale) };
     let now = shop.engine.now();
     Ok(match describe_order(order, now) {
         HoldState::Bought(order) => Err(HoldRefusal::Bought(order)),
-        state => Ok(HoldStatus { state, line_size: count_line(&view, now) + 1 }),
+        state => {
+            let status = HoldStatus { state, line_size: count_line(&view, now) + 1 };
+            Ok(JoinedHold { status, is_new: false })
+        }
     })
 }
 

@@ -5,6 +5,7 @@
 use super::Shop;
 use super::catalogue::CatalogueError;
 use super::dashboard::{BuyerIdentity, BuyerSelector, CATCH_UP_TIMEOUT, find_buyers, find_named};
+use super::fresh_views::{list_selling, refresh_views};
 use super::orders::{OrderListError, with_price};
 use super::unprojected::read_unprojected;
 use crate::store::StoreError;
@@ -59,6 +60,7 @@ pub async fn list_of_buyer(
     sale: Option<SaleId>,
     page: PageOffset,
 ) -> Result<NumberedPage, OrderListError> {
+    refresh_views(shop, list_selling(shop, sale).await?).await?;
     let filter = OffsetFilter { sale, buyers: Some(vec![buyer]) };
     let mut tries = 0;
     loop {
@@ -82,7 +84,8 @@ pub async fn list_of_buyer(
             }
         }
         let (orders, total) = load_page(shop, &filter, &fresh, page).await?;
-        if is_settled(shop, &lagging) || tries >= TRIES_MAX {
+        refresh_views(shop, orders.iter().map(|row| row.sale).collect::<HashSet<_>>()).await?;
+        if is_settled(shop, &lagging, &orders) || tries >= TRIES_MAX {
             return Ok(NumberedPage { orders, total, people: HashMap::new() });
         }
     }
@@ -105,6 +108,7 @@ pub async fn list_of_all(
     if buyers.as_ref().is_some_and(Vec::is_empty) {
         return Ok(NumberedPage::default());
     }
+    refresh_views(shop, list_selling(shop, sale).await?).await?;
     let filter = OffsetFilter { sale, buyers };
     if !find_lagging(shop, sale).is_empty() {
         shop.projected.wait_for_all(shop.engine.views(), CATCH_UP_TIMEOUT).await;
@@ -122,7 +126,8 @@ pub async fn list_of_all(
             fresh.retain(|_, order: &mut FreshOrder| buyers.contains(&order.row.order.buyer));
         }
         let (orders, total) = load_page(shop, &filter, &fresh, page).await?;
-        if is_settled(shop, &lagging) || tries >= TRIES_MAX {
+        refresh_views(shop, orders.iter().map(|row| row.sale).collect::<HashSet<_>>()).await?;
+        if is_settled(shop, &lagging, &orders) || tries >= TRIES_MAX {
             let people = find_buyers(shop, orders.iter().map(|row| row.order.buyer)).await?;
             return Ok(NumberedPage { orders, total, people });
         }
@@ -136,9 +141,15 @@ fn find_lagging(shop: &Shop, sale: Option<SaleId>) -> Vec<(SaleId, EventSeq)> {
     lagging.map(|sale| (sale, shop.projected.delivered_seq(sale))).collect()
 }
 
-/// Whether the tables stood still since.
-fn is_settled(shop: &Shop, lagging: &[(SaleId, EventSeq)]) -> bool {
+/// Whether the tables stood still since, and lack nothing of the orders that was not read beside them.
+fn is_settled(shop: &Shop, lagging: &[(SaleId, EventSeq)], orders: &[OrderRow]) -> bool {
+    let was_read = |sale| lagging.iter().any(|(read, _)| *read == sale);
+    let is_whole = |sale| {
+        let view = shop.engine.views().get(sale);
+        view.is_none_or(|view| shop.projected.delivered_seq(sale) >= view.seq)
+    };
     lagging.iter().all(|(sale, seq)| shop.projected.delivered_seq(*sale) == *seq)
+        && orders.iter().all(|row| was_read(row.sale) || is_whole(row.sale))
 }
 
 /// The page and the total, from the tables and what they lack.

@@ -92,7 +92,7 @@ pub async fn reserve(
     let content = shop.keys.fingerprint((sale, quantity));
     let reserved = async {
         match send_reservation(shop, (sale, buyer), quantity, key).await? {
-            Ok((order, _)) => Ok(Ok(order)),
+            Ok(reserved) => Ok(Ok(reserved.order)),
             Err(refusal) => {
                 let fewer = find_fewer_left(shop, (sale, buyer), quantity, refusal).await;
                 Ok(Err(fewer.unwrap_or(ReservationRefusal::Law(refusal))))
@@ -102,7 +102,17 @@ pub async fn reserve(
     shop.keys.run((owned, KeyOperation::Reserve), content, shop.engine.now(), reserved).await
 }
 
-/// Holds units, or sells them, with a key of the law's own form. The second value is true when the key's order was made before.
+/// The order of a reservation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReservedOrder {
+    pub(super) order: PricedOrder,
+    /// True when the key's order was made before.
+    pub(super) repeated: bool,
+    /// Units of the sale that were not sold right after it.
+    pub(super) unsold: u32,
+}
+
+/// Holds units, or sells them, with a key of the law's own form.
 ///
 /// # Errors
 /// When the engine does not answer; the same call with the same key finds out what became of it.
@@ -111,7 +121,7 @@ pub(super) async fn reserve_with_key(
     buyer_in_sale: (SaleId, BuyerId),
     quantity: u32,
     key: RequestKey,
-) -> Decision<(PricedOrder, bool)> {
+) -> Decision<ReservedOrder> {
     send_reservation(shop, buyer_in_sale, quantity, Some(key)).await
 }
 
@@ -120,7 +130,7 @@ async fn send_reservation(
     (sale, buyer): (SaleId, BuyerId),
     quantity: u32,
     key: Option<RequestKey>,
-) -> Decision<(PricedOrder, bool)> {
+) -> Decision<ReservedOrder> {
     let now = shop.engine.now();
     let Some(view) = shop.engine.views().get(sale) else { return Err(EngineError::NoSuchSale) };
     // A request with a key may repeat an earlier order, and only the engine knows that.
@@ -152,7 +162,7 @@ async fn send_reservation(
                 unit_price: view.policy.unit_price,
                 requires_payment: requires_payment(shop, sale),
             };
-            Ok(Ok((order, decided.repeated)))
+            Ok(Ok(ReservedOrder { order, repeated: decided.repeated, unsold: decided.unsold }))
         }
         Err(refusal) => {
             shop.attempts.record_refusal(sale, Some(buyer), "order", refusal.code(), now);

@@ -124,7 +124,7 @@ pub async fn edit(shop: &Shop, id: ProductId, edit: ProductEdit) -> CatalogueRes
     for listing in followers {
         let shown = listing.product.with_product(new.clone());
         sales::write_shown(&mut writing, listing.sale, &shown, None).await?;
-        sales::bump_revision(&mut writing, listing.sale).await?;
+        sales::bump_revision(&mut writing, listing.sale, shop.engine.now()).await?;
     }
     writing.commit().await?;
     shop.catalogue.refresh(&shop.store).await?;

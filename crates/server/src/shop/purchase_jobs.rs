@@ -242,10 +242,10 @@ async fn attempt_job(
     let (sale, buyer, key) = (request.sale, request.guest.buyer(), permit.key());
     let decided = reserve_with_key(shop, (sale, buyer), 1, key.request_key());
     let decided = tokio::time::timeout(ENGINE_TIME_MAX, decided).await;
-    let (result, is_repeated) = match decided.unwrap_or(Err(EngineError::NotRecorded))? {
-        Ok((order, is_repeated)) => (JobResult::Completed(order.view.id), is_repeated),
+    let (result, is_repeated, remaining) = match decided.unwrap_or(Err(EngineError::NotRecorded))? {
+        Ok(sold) => (JobResult::Completed(sold.order.view.id), sold.repeated, sold.unsold),
         Err(refusal) if is_phase_refusal(refusal) => return Ok(JobReply::NotOpen(refusal)),
-        Err(refusal) => (JobResult::Failed(refusal.code().to_owned()), false),
+        Err(refusal) => (JobResult::Failed(refusal.code().to_owned()), false, remaining_units(shop, sale)),
     };
     let job = NewJob {
         row: JobRow {
@@ -258,7 +258,7 @@ async fn attempt_job(
             sale,
             result,
             attempts: attempt,
-            remaining: remaining_units(shop, sale),
+            remaining,
             created_at,
         },
         guest: new_guest(shop, &request.guest, created_at),

@@ -48,7 +48,7 @@ pub async fn attempt_purchase(
         }
         SinglePurchase::Refused(_) => shop.sold_out.forget(buyer, product).await?,
         // An order says more than any refusal before it.
-        SinglePurchase::Bought(_) | SinglePurchase::Owned(_) => {}
+        SinglePurchase::Bought { .. } | SinglePurchase::Owned(_) => {}
     }
     Ok(purchase)
 }

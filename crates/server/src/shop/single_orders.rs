@@ -2,7 +2,7 @@
 //! sale does not count, so its buyer may buy again.
 
 use super::Shop;
-use super::orders::{PricedOrder, reserve_with_key, with_price};
+use super::orders::{PricedOrder, ReservedOrder, reserve_with_key, with_price};
 use engine::EngineError;
 use sale::{BuyerId, OrderStatus, Refusal, RequestKey, SaleId};
 use sha2::{Digest, Sha256};
@@ -11,7 +11,11 @@ use sha2::{Digest, Sha256};
 #[derive(Clone, Copy, Debug)]
 pub enum SinglePurchase {
     /// It made this order.
-    Bought(PricedOrder),
+    Bought {
+        order: PricedOrder,
+        /// Units of the sale that were not sold right after it.
+        unsold: u32,
+    },
     /// The buyer had this order already; nothing was changed.
     Owned(PricedOrder),
     /// Nothing was changed.
@@ -50,9 +54,13 @@ pub async fn buy_one(
     for _ in 0..TRIES_MAX {
         // The law finds an order by its key before any other rule, also when the sale is over.
         match reserve_with_key(shop, (sale, buyer), 1, derive_key(ended)).await? {
-            Ok((order, false)) => return Ok(SinglePurchase::Bought(order)),
-            Ok((order, true)) if counts(order.view.status) => return Ok(SinglePurchase::Owned(order)),
-            Ok((_, true)) => match find_last_owned(shop, sale, buyer).await? {
+            Ok(ReservedOrder { order, repeated: false, unsold }) => {
+                return Ok(SinglePurchase::Bought { order, unsold });
+            }
+            Ok(ReservedOrder { order, .. }) if counts(order.view.status) => {
+                return Ok(SinglePurchase::Owned(order));
+            }
+            Ok(_) => match find_last_owned(shop, sale, buyer).await? {
                 (Some(order), _) => return Ok(SinglePurchase::Owned(order)),
                 (None, count) => ended = count,
             },

@@ -68,32 +68,26 @@ SELECT id FROM products WHERE integer_id IS NULL LIMIT 1";
 const HAS_SALES_WITHOUT: &str = "
 SELECT id FROM sales WHERE integer_id IS NULL AND announced_at IS NOT NULL LIMIT 1";
 
-const FILL_USERS: &str = "
-UPDATE users SET integer_id = numbered.number
-FROM (
-    SELECT id, CAST($1 AS BIGINT) + ROW_NUMBER() OVER (ORDER BY created_at, id) AS number
-    FROM users
-    WHERE integer_id IS NULL
-) AS numbered
-WHERE numbered.id = users.id";
+/// Numbers the rows of a table that have no id yet, in the order of creation, behind the id `$1`.
+macro_rules! fill_statement {
+    ($table:literal, $is_missing:literal) => {
+        concat!(
+            "\nUPDATE ",
+            $table,
+            " SET integer_id = numbered.number\nFROM (\n    SELECT id, CAST($1 AS BIGINT) + ROW_NUMBER() OVER (ORDER BY created_at, id) AS number\n    FROM ",
+            $table,
+            "\n    WHERE ",
+            $is_missing,
+            "\n) AS numbered\nWHERE numbered.id = ",
+            $table,
+            ".id"
+        )
+    };
+}
 
-const FILL_PRODUCTS: &str = "
-UPDATE products SET integer_id = numbered.number
-FROM (
-    SELECT id, CAST($1 AS BIGINT) + ROW_NUMBER() OVER (ORDER BY created_at, id) AS number
-    FROM products
-    WHERE integer_id IS NULL
-) AS numbered
-WHERE numbered.id = products.id";
-
-const FILL_SALES: &str = "
-UPDATE sales SET integer_id = numbered.number
-FROM (
-    SELECT id, CAST($1 AS BIGINT) + ROW_NUMBER() OVER (ORDER BY created_at, id) AS number
-    FROM sales
-    WHERE integer_id IS NULL AND announced_at IS NOT NULL
-) AS numbered
-WHERE numbered.id = sales.id";
+const FILL_USERS: &str = fill_statement!("users", "integer_id IS NULL");
+const FILL_PRODUCTS: &str = fill_statement!("products", "integer_id IS NULL");
+const FILL_SALES: &str = fill_statement!("sales", "integer_id IS NULL AND announced_at IS NOT NULL");
 
 const SET_SALE: &str = "
 UPDATE sales SET integer_id = $1 WHERE id = $2 AND integer_id IS NULL";

@@ -16,6 +16,8 @@ pub struct SaleRow {
     /// Grows with each edit of the row or of what it shows of its product.
     pub revision: u64,
     pub created_at: Timestamp,
+    /// When its row, or what it shows of its product, was last edited; 0 before the first edit.
+    pub edited_at: Timestamp,
     /// `None` until [`set_payment`] for a sale that was made before there was a column for it.
     pub payment: Option<PaymentMode>,
     /// The name of the provider through which its orders are paid.
@@ -131,13 +133,13 @@ const SET_PRODUCT: &str = "
 UPDATE sales SET product_id = $1 WHERE id = $2 AND deleted_at IS NULL";
 
 const BUMP_REVISION: &str = "
-UPDATE sales SET revision = revision + 1 WHERE id = $1";
+UPDATE sales SET revision = revision + 1, edited_at = $1 WHERE id = $2";
 
 const DELETE: &str = "
 UPDATE sales SET deleted_at = $1 WHERE id = $2 AND deleted_at IS NULL";
 
 const LIST: &str = "
-SELECT id, slug, revision, created_at, payment, provider, limit_by, made_by
+SELECT id, slug, revision, created_at, edited_at, payment, provider, limit_by, made_by
 FROM sales
 WHERE deleted_at IS NULL AND announced_at IS NOT NULL
 ORDER BY created_at DESC, id DESC";
@@ -241,7 +243,7 @@ pub async fn update(store: &Store, id: SaleId, edit: SaleRowEdit<'_>) -> Result<
     if let Some(shown) = shown {
         write_shown(&mut writing, id, shown, edited_by).await?;
     }
-    bump_revision(&mut writing, id).await?;
+    bump_revision(&mut writing, id, now).await?;
     writing.commit().await
 }
 
@@ -289,8 +291,12 @@ pub async fn write_shown(
 ///
 /// # Errors
 /// When the database fails.
-pub async fn bump_revision(writing: &mut StoreTransaction, id: SaleId) -> Result<(), StoreError> {
-    sqlx::query(BUMP_REVISION).bind(id.to_string()).execute(writing.connection()).await?;
+pub async fn bump_revision(
+    writing: &mut StoreTransaction,
+    id: SaleId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(BUMP_REVISION).bind(now.0).bind(id.to_string()).execute(writing.connection()).await?;
     changes::increment(writing, ChangeCounter::Catalogue).await?;
     Ok(())
 }
@@ -348,6 +354,7 @@ fn read(row: &AnyRow) -> Result<SaleRow, StoreError> {
         slug: row.try_get("slug")?,
         revision: revision.unsigned_abs(),
         created_at: Timestamp(row.try_get("created_at")?),
+        edited_at: Timestamp(row.try_get("edited_at")?),
         payment,
         provider: row.try_get("provider")?,
         limit_by,

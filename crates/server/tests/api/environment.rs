@@ -1,10 +1,12 @@
 //! The variables of other systems, given to the real binary: where they lead a command, which ones stop it, and what a start says.
 
+use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use test_servers::port::ReservedPort;
 use test_servers::postgres::{PASSWORD, PostgresServer};
+use test_servers::wait::{HANG_LIMIT, eventually_some};
 
 /// Every variable of another system: a test's own shell may have them.
 pub const DESIGN_VARIABLES: [&str; 20] = [
@@ -185,17 +187,54 @@ fn a_start_says_in_a_line_each_what_it_took_and_what_it_does_not_use() {
     let log = std::fs::read_to_string(&log).unwrap();
     assert!(welcome.contains(&format!("http://0.0.0.0:{number}")), "{welcome}{log}");
     assert!(!log.contains("tulip"), "{log}");
-    let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     for (level, parts) in [
         ("INFO", &["PORT", number.as_str(), "--listen"][..]),
         ("WARN", &["REDIS_URL", "embedded store"][..]),
         ("WARN", &["MONGO_URL", "FEND_PORT", "QUEUE_NAME"][..]),
         ("WARN", &["JWT_SECRET", "Ed25519", "/.well-known/jwks.json"][..]),
     ] {
-        let is_this = |line: &&serde_json::Value| {
+        let is_this = |line: &&Value| {
             let message = line["message"].as_str().unwrap_or_default();
             parts.iter().all(|part| message.contains(part)) && line["level"] == level
         };
         assert_eq!(lines.iter().filter(is_this).count(), 1, "{parts:?}: {log}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_backend_address_and_the_length_of_a_hold_are_those_of_the_design() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = ReservedPort::reserve();
+    let number = port.get().to_string();
+    let variables = [("BEND_HOST", "127.0.0.1"), ("BEND_PORT", number.as_str()), ("HOLD_TTL_SECONDS", "77")];
+    let listen = ["serve", "--listen", "127.0.0.1:0", "--limits", "off"];
+    let flags = [&listen[..], &["--dialects", "holds", "--dialect-admin", "open"]].concat();
+    let mut start = command(folder.path(), &flags, &variables);
+    start.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = KilledChild(start.spawn().unwrap());
+    let mut welcome = String::new();
+    BufReader::new(child.0.stdout.take().unwrap()).read_line(&mut welcome).unwrap();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let base = format!("http://127.0.0.1:{number}");
+    let post = async |path: &str, token: &str, body: &str| -> Value {
+        let request = client.post(format!("{base}{path}")).bearer_auth(token).body(body.to_owned());
+        request.send().await.unwrap().json().await.unwrap()
+    };
+    let health: Value = client.get(format!("{base}/health")).send().await.unwrap().json().await.unwrap();
+    assert_eq!(health, json!({"status": "ok"}));
+    let signed_up = post("/auth/signup", "none", "email=boss@example.com&password=secret").await;
+    let token = signed_up["token"].as_str().unwrap_or_else(|| panic!("{signed_up}"));
+    let sale = "name=Lamp&initialQuantity=1&startsAt=2020-01-01T00:00:00Z&endsAt=2100-01-01T00:00:00Z";
+    let sale = post("/flash-sales", token, sale).await;
+    let body = json!({"email": "ada@example.com", "flashSaleId": sale["id"]}).to_string();
+    let held = eventually_some("a hold", HANG_LIMIT, async || {
+        Some(post("/orders/buy", "none", &body).await).filter(|joined| joined["hasActiveHold"] == true)
+    });
+    let seconds = held.await["holdTtlSec"].as_u64().unwrap();
+    assert!((1..=77).contains(&seconds), "{seconds}");
+    // With an address of its own it is not below the main one.
+    let main = welcome.split("http://").nth(1).unwrap().split(' ').next().unwrap();
+    let mounted = client.get(format!("http://{main}/dialects/holds/health")).send().await.unwrap();
+    assert_eq!(mounted.status(), 404);
 }

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use tempfile::TempDir;
 use test_servers::postgres::{self, PostgresServer};
-use test_servers::wait::{HANG_LIMIT, eventually_blocking};
+use test_servers::redis::RedisServer;
+use test_servers::wait::{HANG_LIMIT, eventually, eventually_blocking};
 
 /// A stopped shop with a sale, buyers, paid and open orders, and a line.
 struct StoppedShop {
@@ -103,6 +104,43 @@ async fn a_moved_shop_sells_on_and_its_sessions_go_on() {
     let sale = app.get(&format!("/api/v1/flash-sales/{}", shop.sale)).await.json();
     assert_eq!(sale["available"], json!(37), "{sale}");
     app.instance.stop().await;
+    let (code, report) = verify(shop.folder.path(), &["--database", &url]);
+    assert_eq!(code, Some(0), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_moved_shop_is_sold_from_by_instances_with_a_valkey() {
+    let shop = StoppedShop::make().await;
+    let (url, valkey) = (PostgresServer::shared().create_database(), RedisServer::start());
+    let (code, text) = shop.run_move(&url);
+    assert_eq!(code, Some(0), "{text}");
+    let valkey_url = valkey.url();
+    let one = TestApp::start_with(&["--limits", "off", "--database", &url, "--valkey", &valkey_url]).await;
+    let two = one.second_instance().await;
+    for (number, app) in [&one, &two, &one, &two].into_iter().enumerate() {
+        let buyer = app.register(&format!("latecomer{number}")).await;
+        let made = order(app, &buyer, &shop.sale, 1).await;
+        assert_eq!(made.status.as_u16(), 201, "{made:?}");
+        assert_eq!(pay(app, &buyer, &id(&made.json()), "approve").await.status.as_u16(), 200);
+    }
+    // The orders from before go on: six were paid for, six are open.
+    let login = json!({"email": "buyer3@example.com", "password": PASSWORD});
+    let session = two.post("/api/v1/auth/login", &login).await.json();
+    let token = session["accessToken"].as_str().unwrap();
+    let own = two.get_as(token, "/api/v1/orders").await.json();
+    let open = own["items"][0]["id"].as_str().unwrap_or_else(|| panic!("{own}")).to_owned();
+    let method = json!({"method": "sandbox:approve"});
+    let paid = two.post_as(token, &format!("/api/v1/orders/{open}/pay"), &method).await;
+    assert_eq!(paid.status.as_u16(), 200, "{paid:?}");
+    for app in [&one, &two] {
+        eventually("both know the sale", HANG_LIMIT, async || {
+            let sale = app.get(&format!("/api/v1/flash-sales/{}", shop.sale)).await.json();
+            (&sale["sold"], &sale["held"], &sale["available"]) == (&json!(11), &json!(5), &json!(34))
+        })
+        .await;
+    }
+    one.instance.stop().await;
+    two.instance.stop().await;
     let (code, report) = verify(shop.folder.path(), &["--database", &url]);
     assert_eq!(code, Some(0), "{report}");
 }

@@ -155,6 +155,11 @@ async fn every_call_of_a_buyer_needs_a_valid_token() {
     ] {
         let none = DialectReply::send(client.request(method.clone(), path)).await;
         assert_error(&none.expect(401), "Unauthorized", "No token");
+        for scheme in ["Bearer", "bearer ", "Bearer Bearer"] {
+            let request = client.request(method.clone(), path).header("authorization", scheme);
+            let none = DialectReply::send(request).await;
+            assert_error(&none.expect(401), "Unauthorized", "No token");
+        }
         for token in ["wrong", "a.b.c"] {
             let request = client.request(method.clone(), path).bearer_auth(token);
             let refused = DialectReply::send(request).await;

@@ -8,6 +8,10 @@ use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 use server::http::dialects::Dialect;
+use std::sync::atomic::{AtomicU64, Ordering};
+use test_servers::postgres::PostgresServer;
+use test_servers::redis::RedisServer;
+use test_servers::wait::{HANG_LIMIT, eventually};
 
 const FLAGS: [&str; 6] = ["--limits", "off", "--dialects", "drop=127.0.0.1:0", "--dialect-admin", "open"];
 
@@ -100,8 +104,10 @@ async fn races_sell_each_unit_once_and_each_buyer_one() {
     init(&client, 10).await;
     let users: Vec<String> = (0..30).map(|n| format!("user-{n}")).collect();
     let replies = join_all(users.iter().map(|user| buy(&client, user))).await;
-    let sold = replies.iter().filter(|reply| reply.status == 200).count();
-    assert_eq!(sold, 10);
+    let bought = replies.iter().filter(|reply| reply.status == 200);
+    let mut left: Vec<u64> = bought.map(|reply| reply.json()["remainingStock"].as_u64().unwrap()).collect();
+    left.sort_unstable();
+    assert_eq!(left, (0..10).collect::<Vec<u64>>(), "each has the stock right after it");
     for reply in replies.iter().filter(|reply| reply.status != 200) {
         assert!(reply.message(400).contains("sold out"));
     }
@@ -114,6 +120,49 @@ async fn races_sell_each_unit_once_and_each_buyer_one() {
         assert!(reply.message(400).contains("already purchased"));
     }
     assert_eq!(status(&client).await["remainingStock"], 9);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_instance_has_answered_is_read_at_the_other() {
+    let (valkey, database) = (RedisServer::start(), PostgresServer::shared().create_database());
+    let url = valkey.url();
+    let servers = ["--database", database.as_str(), "--valkey", url.as_str()];
+    let one = TestApp::start_with(&[&FLAGS[..], &servers].concat()).await;
+    let two = one.second_instance().await;
+    let clients = [&one, &two].map(|app| DialectClient::of(app, Dialect::Drop));
+    init(&clients[0], 60).await;
+    eventually("both sell the sale", HANG_LIMIT, async || {
+        clients[1].get("/api/sale/status").await.json()["totalStock"] == 60
+    })
+    .await;
+    for n in 0..40 {
+        let (buying, reading) = (&clients[n % 2], &clients[(n + 1) % 2]);
+        let user = format!("user-{n}");
+        let left = buy(buying, &user).await.expect(200)["remainingStock"].clone();
+        assert_eq!(left, json!(59 - n));
+        assert_eq!(status(reading).await["remainingStock"], left, "read at the other instance");
+        let shown = reading.get("/api/sale/stats").await.expect(200);
+        assert_eq!(shown["totalPurchases"], json!(n + 1));
+        assert_eq!(reading.get(&format!("/api/sale/user/{user}")).await.expect(200)["hasPurchased"], true);
+    }
+    // Buyers and readers at once: no reader sees more than the answer before it.
+    let left = AtomicU64::new(20);
+    let buying = async {
+        for n in 40..60 {
+            let bought = buy(&clients[n % 2], &format!("user-{n}")).await.expect(200);
+            left.store(bought["remainingStock"].as_u64().unwrap(), Ordering::SeqCst);
+        }
+    };
+    let reading = join_all((0..8).map(async |n| {
+        while left.load(Ordering::SeqCst) > 0 {
+            let answered = left.load(Ordering::SeqCst);
+            let read = status(&clients[n % 2]).await["remainingStock"].as_u64().unwrap();
+            assert!(read <= answered, "{read} after {answered} was answered");
+        }
+    }));
+    tokio::join!(buying, reading);
+    assert_eq!(status(&clients[0]).await["status"], "sold_out");
+    assert_eq!(status(&clients[1]).await["status"], "sold_out");
 }
 
 #[tokio::test(flavor = "multi_thread")]

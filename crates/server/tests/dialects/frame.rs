@@ -4,11 +4,12 @@ use crate::client::{DialectClient, DialectReply};
 use crate::support::TestApp;
 use engine::clock::SystemClock;
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use server::commands::instance::ServerInstance;
 use server::commands::settings::Serve;
 use server::http::dialects::Dialect;
 use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const OWN_LISTENER: [&str; 4] = ["--limits", "off", "--dialects", "drop=127.0.0.1:0"];
 const ORIGIN: &str = "http://localhost:3000";
@@ -106,6 +107,38 @@ async fn pages_of_named_origins_may_send_credentials() {
     // The native API does not know the origins of dialects.
     let native = app.request(Method::GET, "/livez").header("origin", ORIGIN).send().await.unwrap();
     assert!(!native.headers().contains_key("access-control-allow-origin"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_can_read_that_its_request_was_refused_for_its_head() {
+    let flags = ["--limits", "off", "--dialect-origins", ORIGIN, "--dialects"];
+    for mount in ["drop=127.0.0.1:0", "drop"] {
+        let app = TestApp::start_with(&[&flags[..], &[mount]].concat()).await;
+        let client = DialectClient::of(&app, Dialect::Drop);
+        let url = client.request(Method::GET, "/api/sale/status").build().unwrap().url().clone();
+        let address = (url.host_str().unwrap().to_owned(), url.port().unwrap());
+        for (more, status) in
+            [("a: b\r\n".repeat(80), "431"), ("x".repeat(20_000), "431"), ("a : b\r\n".to_owned(), "400")]
+        {
+            let mut stream = tokio::net::TcpStream::connect(address.clone()).await.unwrap();
+            let head =
+                format!("GET {} HTTP/1.1\r\nHost: x\r\nOrigin: {ORIGIN}\r\n{more}\r\n\r\n", url.path());
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let mut reply = String::new();
+            stream.read_to_string(&mut reply).await.unwrap();
+            let (head, body) = reply.split_once("\r\n\r\n").unwrap();
+            assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+            for header in [
+                format!("access-control-allow-origin: {ORIGIN}"),
+                "access-control-allow-credentials: true".to_owned(),
+                "vary: Origin".to_owned(),
+            ] {
+                assert!(head.contains(&header), "{mount}: {header} is not in {head}");
+            }
+            let body: Value = serde_json::from_str(body).unwrap();
+            assert!(body["error"].is_string() && body["message"].is_string(), "{mount}: {body}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -137,7 +137,7 @@ impl Fixture {
         let buyer = DialectGuest::new(GuestOrigin::Holds, email).unwrap().buyer();
         let sale = sale.parse().unwrap();
         match buy_one(shop, sale, buyer, OtherOrders::Impossible).await.unwrap() {
-            SinglePurchase::Bought(order) => order.view.id.to_string(),
+            SinglePurchase::Bought { order, .. } => order.view.id.to_string(),
             other => panic!("{other:?}"),
         }
     }
@@ -707,6 +707,181 @@ async fn a_sale_with_a_buyer_is_closed_instead_of_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_sale_whose_line_is_empty_again_is_deleted_unless_it_has_an_order() {
+    let shop = Fixture::start_with(&["--holds-seconds", "30"]).await;
+    let lapsed = shop.sale(1, &json!({})).await;
+    shop.hold("ada@example.com", &lapsed).await;
+    let ended = shop.sale(1, &json!({"endsAt": shop.moment(600)})).await;
+    for email in ["ada@example.com", "bob@example.com"] {
+        shop.buy(email, &ended).await.expect(200);
+    }
+    let closed = shop.sale(1, &json!({})).await;
+    for email in ["ada@example.com", "bob@example.com"] {
+        shop.buy(email, &closed).await.expect(200);
+    }
+    let ordered = shop.sale(1, &json!({})).await;
+    shop.hold("ada@example.com", &ordered).await;
+    shop.leave_order_unpaid("ada@example.com", &ordered).await;
+    let natively = shop.sale(1, &json!({})).await;
+    shop.hold("ada@example.com", &natively).await;
+    assert_eq!(shop.delete(&lapsed).await, json!({"deleted": 1, "closed": true}), "it has a hold");
+    assert_eq!(shop.delete(&closed).await, json!({"deleted": 1, "closed": true}), "it has a line");
+    shop.app.shift_clock(1_000_000);
+    for sale in [&lapsed, &ended] {
+        eventually("the hold is over", HANG_LIMIT, async || {
+            shop.get(&format!("/orders/admin/queue/{sale}/overview")).await["activeHolds"] == 0
+        })
+        .await;
+        assert_eq!(shop.delete(sale).await, json!({"deleted": 1}));
+        shop.client.get_as(&shop.token, &format!("/flash-sales/{sale}")).await.expect(404);
+        assert_eq!(shop.position("ada@example.com", sale).await["status"], "none");
+    }
+    assert_eq!(shop.delete(&closed).await["closed"], true, "buyers waited when it was closed");
+    assert_eq!(shop.delete(&ordered).await["closed"], true, "it has an order, though an expired one");
+    // The native call keeps every sale that a buyer was in.
+    let native = format!("/api/v1/admin/flash-sales/{natively}");
+    let reply = shop.app.request(Method::DELETE, &native).bearer_auth(&shop.token).send().await.unwrap();
+    assert_eq!(reply.status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn equal_edits_at_once_are_one_edit() {
+    let shop = Fixture::start().await;
+    let sale = shop.sale(5, &json!({"startsAt": shop.moment(600)})).await;
+    for body in [
+        json!({"name": "Chair", "initialQuantity": 8, "pricePerUnit": 7}),
+        json!({"description": "It stands."}),
+        json!({"endsAt": shop.moment(7_200)}),
+        json!({"status": "cancelled"}),
+    ] {
+        let replies = join_all((0..6).map(|_| shop.put(&sale, &body))).await;
+        let updated: u64 = replies.iter().map(|reply| reply.expect(200)["updated"].as_u64().unwrap()).sum();
+        assert_eq!(updated, 1, "{body}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_change_of_a_sale_is_what_a_client_can_see() {
+    let shop = Fixture::start().await;
+    let sale = shop.sale(5, &json!({"startsAt": shop.moment(600)})).await;
+    let path = format!("/flash-sales/{sale}");
+    let updated_at = async || text(&shop.get(&path).await, "updatedAt");
+    let mut last = updated_at().await;
+    assert!(last >= text(&shop.get(&path).await, "createdAt"));
+    let mut steps = 0;
+    let mut expect_change = |now: String, what: &str| {
+        assert!(now > last, "{what}: {now} is not after {last}");
+        last = now;
+        steps += 1;
+    };
+    shop.app.shift_clock(1_000);
+    shop.put(&sale, &json!({"pricePerUnit": 3})).await.expect(200);
+    expect_change(updated_at().await, "price");
+    shop.app.shift_clock(1_000);
+    shop.put(&sale, &json!({"name": "Chair"})).await.expect(200);
+    expect_change(updated_at().await, "name");
+    shop.app.shift_clock(1_000);
+    shop.put(&sale, &json!({"initialQuantity": 6})).await.expect(200);
+    expect_change(updated_at().await, "quantity");
+    shop.app.shift_clock(601_000);
+    let before = updated_at().await;
+    shop.hold("ada@example.com", &sale).await;
+    assert_eq!(updated_at().await, before, "a line changes nothing of a sale");
+    text(&shop.confirm("ada@example.com", &sale).await.expect(200), "orderId");
+    expect_change(updated_at().await, "what remains");
+    let public = shop.client.get(&format!("/flash-sales/{sale}/public")).await.expect(200);
+    assert_eq!(public["updatedAt"], json!(updated_at().await));
+    shop.app.shift_clock(1_000);
+    shop.put(&sale, &json!({"status": "cancelled"})).await.expect(200);
+    expect_change(updated_at().await, "status");
+    assert_eq!(steps, 5);
+    let last = updated_at().await;
+    let shop = shop.restart().await;
+    assert_eq!(text(&shop.get(&path).await, "updatedAt"), last, "also after a restart");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_waiting_buyer_learns_that_all_is_sold_and_keeps_the_place() {
+    let counted =
+        ["--dialects", "holds=127.0.0.1:0", "--limit-buy", "100000/1m", "--limit-read", "100000/1m"];
+    for flags in [&FLAGS[..], &counted] {
+        let shop = Fixture::of(TestApp::start_with(flags).await).await;
+        let sale = shop.sale(1, &json!({})).await;
+        shop.hold("ada@example.com", &sale).await;
+        shop.buy("bob@example.com", &sale).await.expect(200);
+        let order = text(&shop.confirm("ada@example.com", &sale).await.expect(200), "orderId");
+        for _ in 0..2 {
+            let refused = shop.buy("bob@example.com", &sale).await;
+            assert!(refused.message(409).contains("Sold out"));
+            assert_eq!(refused.json()["code"], "sold_out");
+            assert_eq!(shop.position("bob@example.com", &sale).await["status"], "queued");
+        }
+        let refund = format!("/api/v1/admin/orders/{order}/refund");
+        let refunded = shop.app.post_as(&shop.token, &refund, &json!({"restock": true})).await;
+        assert_eq!(refunded.status, 200, "{refunded:?}");
+        shop.purchase("bob@example.com", &sale).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_stops_holders_and_says_to_others_that_they_have_no_hold() {
+    let shop = Fixture::start().await;
+    let sale = shop.sale(1, &json!({})).await;
+    shop.hold("ada@example.com", &sale).await;
+    shop.buy("bob@example.com", &sale).await.expect(200);
+    shop.act(&sale, "pause").await;
+    assert!(shop.confirm("ada@example.com", &sale).await.message(409).contains("paused"));
+    for (email, code) in [("bob@example.com", "not_admitted"), ("eve@example.com", "not_in_line")] {
+        let refused = shop.confirm(email, &sale).await;
+        assert!(refused.message(410).contains("expired"), "{email}");
+        assert_eq!(refused.json()["code"], code);
+    }
+    shop.act(&sale, "resume").await;
+    let sold_out = shop.confirm("ada@example.com", &sale).await.expect(200)["inventoryLeft"].clone();
+    assert_eq!(sold_out, 0);
+    shop.act(&sale, "pause").await;
+    assert!(shop.confirm("eve@example.com", &sale).await.message(409).contains("Sold out"));
+    assert_eq!(shop.confirm("ada@example.com", &sale).await.expect(200)["inventoryLeft"], 0, "a repeat");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_confirmation_has_what_is_left_right_after_it() {
+    let shop = Fixture::start().await;
+    let sale = shop.sale(20, &json!({"pricePerUnit": 0})).await;
+    let emails: Vec<String> = (0..12).map(|number| format!("buyer{number}@example.com")).collect();
+    join_all(emails.iter().map(|email| shop.hold(email, &sale))).await;
+    let confirmed = join_all(emails.iter().map(|email| shop.confirm(email, &sale))).await;
+    let mut left: Vec<u64> =
+        confirmed.iter().map(|reply| reply.expect(200)["inventoryLeft"].as_u64().unwrap()).collect();
+    left.sort_unstable();
+    assert_eq!(left, (8..20).collect::<Vec<u64>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_at_once_that_repeat_each_other_are_one_change_and_reads() {
+    let flags = ["--dialects", "holds=127.0.0.1:0", "--limit-buy", "3/1h", "--limit-read", "100000/1h"];
+    let shop = Fixture::of(TestApp::start_with(&flags).await).await;
+    let (sale, other) = (shop.sale(2, &json!({})).await, shop.sale(2, &json!({})).await);
+    let joined = join_all((0..20).map(|_| shop.buy("ada@example.com", &sale))).await;
+    for reply in &joined {
+        assert_eq!(reply.expect(200)["jobId"], joined[0].json()["jobId"]);
+    }
+    shop.hold("ada@example.com", &sale).await;
+    let confirmed = join_all((0..20).map(|_| shop.confirm("ada@example.com", &sale))).await;
+    for reply in &confirmed {
+        assert_eq!(reply.expect(200)["orderId"], confirmed[0].json()["orderId"]);
+    }
+    shop.buy("ada@example.com", &sale).await.expect(409);
+    // So far two calls changed something. A confirmation without a hold changes nothing.
+    shop.confirm("ada@example.com", &other).await.expect(410);
+    shop.buy("ada@example.com", &other).await.expect(200);
+    shop.confirm("ada@example.com", &sale).await.expect(200);
+    shop.buy("ada@example.com", &other).await.expect(200);
+    let third = shop.sale(2, &json!({})).await;
+    shop.buy("ada@example.com", &third).await.expect(429);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn orders_are_listed_in_pages_however_far_the_tables_lag() {
     let shop = Fixture::start().await;
     let (one, other) = (shop.sale(5, &json!({})).await, shop.sale(5, &json!({"name": "Vase"})).await);
@@ -1027,8 +1202,31 @@ async fn two_instances_keep_one_line_and_give_one_order() {
     for reply in &confirmed {
         assert_eq!(reply.expect(200)["orderId"], first);
     }
+    let plain = json!({});
+    let sales = join_all((0..6).map(|_| one.sale(2, &plain))).await;
+    for (number, sale) in sales.iter().enumerate() {
+        let (buying, reading) = if number % 2 == 0 { (&one, &two) } else { (&two, &one) };
+        let email = format!("buyer{number}@example.com");
+        let order = buying.purchase(&email, sale).await;
+        let path = format!("/orders/by-email?email={email}");
+        let mine = reading.client.get(&path).await.expect(200);
+        assert_eq!((&mine["total"], &mine["items"][0]["_id"]), (&json!(1), &json!(order)), "at the other");
+        assert_eq!(reading.meta(sale).await["progress"]["remaining"], 1);
+        assert_eq!(reading.get(&format!("/flash-sales/{sale}")).await["currentQuantity"], 1);
+        let listed = reading.get("/flash-sales").await["items"].clone();
+        let listed = listed.as_array().unwrap().iter().find(|listed| listed["id"] == json!(sale)).unwrap();
+        assert_eq!(listed["currentQuantity"], 1);
+        let refund = format!("/api/v1/admin/orders/{order}/refund");
+        let refunded = buying.app.post_as(&buying.token, &refund, &json!({"restock": true})).await;
+        assert_eq!(refunded.status, 200, "{refunded:?}");
+        let mine = reading.client.get(&path).await.expect(200);
+        assert_eq!(mine["items"][0]["paymentStatus"], "refunded");
+        buying.act(sale, "close").await;
+        assert_eq!(reading.meta(sale).await["status"], "ended");
+    }
     for instance in [&one, &two] {
-        assert_eq!(instance.get("/orders/admin/list").await["total"], 1);
+        let of_ada = "/orders/admin/list?userEmail=ada@example.com";
+        assert_eq!(instance.get(of_ada).await["total"], 1);
         let mine = instance.client.get("/orders/by-email?email=ada@example.com").await.expect(200);
         assert_eq!((&mine["total"], &mine["items"][0]["paymentStatus"]), (&json!(1), &json!("paid")));
         assert!(instance.buy("ada@example.com", &sale).await.message(409).contains("already purchased"));

@@ -40,7 +40,8 @@ impl<F: EngineFault> ManualEngine<F> {
                 }
                 let Some(sale) = self.sales.get_mut(sale) else { return Reply::NoSuchSale };
                 let outcome = sale.step(now, command.clone(), fault);
-                Reply::Outcome { outcome, seq: sale.recorded, at: now }
+                let unsold = sale.state.counters().unsold();
+                Reply::Outcome { outcome, seq: sale.recorded, at: now, unsold }
             }
             Request::Sale { sale: id } => {
                 let view =

@@ -5,7 +5,7 @@ use super::calls::CALL_LEN_MAX;
 use super::wire::{LibraryAnswer, LibraryReply, LibraryRequest};
 use crate::decide::{Reply, Request};
 use crate::view::SaleView;
-use sale::{Command, CommandOutcome, EventSeq, OrderId, OrderView, Refusal, SaleId, Timestamp};
+use sale::{Command, CommandOutcome, EventSeq, OrderId, OrderView, Refusal, SaleCounters, SaleId, Timestamp};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -123,7 +123,9 @@ impl<'a> CallPlan<'a> {
         view: Option<&Arc<SaleView>>,
     ) {
         let mut seq = reply.seq_before;
-        for ((place, _), (happened, answer)) in call.requests.iter().zip(&reply.answers) {
+        let unsold = count_unsold(reply);
+        let answers = reply.answers.iter().zip(unsold);
+        for ((place, _), ((happened, answer), unsold)) in call.requests.iter().zip(answers) {
             seq = EventSeq(seq.0 + u64::from(*happened));
             let request = &self.requests[*place];
             if let (Request::Order { .. } | Request::OrdersOf { .. }, LibraryAnswer::Orders(orders)) =
@@ -145,7 +147,7 @@ impl<'a> CallPlan<'a> {
                     Reply::Sale(Arc::clone(view))
                 }
                 LibraryAnswer::Outcome(outcome) => {
-                    Reply::Outcome { outcome: outcome.clone(), seq, at: reply.at }
+                    Reply::Outcome { outcome: outcome.clone(), seq, at: reply.at, unsold }
                 }
                 LibraryAnswer::Buyer(view) => Reply::Buyer(*view),
                 LibraryAnswer::Line(members) => Reply::Line(members.clone()),
@@ -178,8 +180,8 @@ impl<'a> CallPlan<'a> {
                 // Not announced, because its policy makes no sense.
                 LibraryRequest::Command(Command::Configure { .. }) => {
                     let outcome = CommandOutcome::Refused(Refusal::BadPolicy);
-                    self.replies[*place] =
-                        Some(Reply::Outcome { outcome, seq: EventSeq(0), at: now.unwrap_or_default() });
+                    let at = now.unwrap_or_default();
+                    self.replies[*place] = Some(Reply::Outcome { outcome, seq: EventSeq(0), at, unsold: 0 });
                 }
                 LibraryRequest::Order(_) | LibraryRequest::OrdersOf(_) => {}
                 LibraryRequest::Command(_)
@@ -231,6 +233,20 @@ impl<'a> CallPlan<'a> {
         }
         &mut self.sales[place].1
     }
+}
+
+/// Units that are not sold right after each answer: counted back from the last one, because the reply has the counters after it.
+fn count_unsold(reply: &LibraryReply) -> Vec<u32> {
+    let mut unsold = vec![0; reply.answers.len()];
+    let mut left = reply.counters.unsold();
+    let mut entries = reply.entries.iter().rev();
+    for ((happened, _), after_answer) in reply.answers.iter().zip(&mut unsold).rev() {
+        *after_answer = left;
+        for entry in entries.by_ref().take(*happened as usize) {
+            left = SaleCounters::unsold_before(&entry.event, left);
+        }
+    }
+    unsold
 }
 
 impl<'a> PlannedCall<'a> {

@@ -15,8 +15,10 @@ use crate::shop::catalogue::SaleCatalogue;
 use crate::shop::follower_lag::FollowerLag;
 use crate::shop::follower_progress::FollowerProgress;
 use crate::shop::grouped_store::GroupedStore;
+use crate::shop::fresh_views::FreshViews;
 use crate::shop::guests::GuestBook;
 use crate::shop::integer_ids::{self, AccountNumbers};
+use crate::shop::keyed_locks::KeyedLocks;
 use crate::shop::mailboxes::MailboxClaims;
 use crate::shop::native_guests::GuestLimits;
 use crate::shop::payments::charge_table::ChargeTable;
@@ -24,6 +26,7 @@ use crate::shop::payments::{PaymentService, ReconcileTiming};
 use crate::shop::public_url::PublicUrl;
 use crate::shop::purchase_jobs::PurchaseJobs;
 use crate::shop::receipts::ReceiptSigner;
+use crate::shop::sale_changes::SaleChanges;
 use crate::shop::sold_out_memory::SoldOutMemory;
 use crate::shop::summary::SummaryCache;
 use crate::shop::tenancy::Tenancy;
@@ -104,6 +107,9 @@ pub(super) async fn open_shop(
         keys: Arc::default(),
         receipts,
         summaries: SummaryCache::default(),
+        fresh_views: FreshViews::default(),
+        changes: SaleChanges::default(),
+        hold_calls: KeyedLocks::default(),
         accounts,
         mailboxes: MailboxClaims::default(),
         guests,

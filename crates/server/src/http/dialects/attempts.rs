@@ -87,7 +87,7 @@ async fn require_session(
     class: LimitClass,
 ) -> Result<Session, DialectError> {
     let Some(session) = caller.session else {
-        return Err(if headers.contains_key(header::AUTHORIZATION) {
+        return Err(if has_token(headers) {
             unauthorized("Invalid or expired token: sign in again")
         } else {
             unauthorized("No token: send the header Authorization: Bearer TOKEN")
@@ -95,6 +95,13 @@ async fn require_session(
     };
     state.count_request(class, LimitKey::from_buyer(session.buyer)).await?;
     Ok(session)
+}
+
+/// Whether a request brings a token, valid or not. The scheme alone is none.
+fn has_token(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::AUTHORIZATION).iter();
+    let mut words = values.flat_map(|value| value.as_bytes().split(u8::is_ascii_whitespace));
+    words.any(|word| !word.is_empty() && !word.eq_ignore_ascii_case(b"Bearer"))
 }
 
 /// [`require_session`] of an account, with its integer id: guests of the native API have none.
@@ -124,6 +131,24 @@ fn parse_id(text: &str) -> Result<i64, DialectError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_scheme_without_a_token_brings_none() {
+        for (value, expected) in [
+            ("Bearer", false),
+            ("bearer  ", false),
+            ("Bearer Bearer", false),
+            ("", false),
+            ("Bearer x", true),
+            ("Bearer Bearer x", true),
+            ("Basic x", true),
+            ("x", true),
+        ] {
+            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())]);
+            assert_eq!(has_token(&headers), expected, "{value:?}");
+        }
+        assert!(!has_token(&HeaderMap::new()));
+    }
 
     #[test]
     fn an_id_is_a_positive_integer() {

@@ -1,11 +1,14 @@
 //! A refusal or failure of a dialect's call. The edge renders it in the dialect's shape.
 
-use crate::http::problem::Problem;
+use crate::http::problem::{Problem, kind};
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
 use sale::Refusal;
 use serde_json::{Map, Value};
+
+/// The message of a request of which it is not known whether it was recorded.
+const NOT_RECORDED: &str = "this request may or may not have been recorded; send the same request again, it is never carried out twice";
 
 /// What a caller gets instead of a success.
 #[derive(Debug, Clone)]
@@ -94,15 +97,32 @@ where
     fn from(cause: E) -> Self {
         let problem = Problem::from(cause);
         let status = StatusCode::from_u16(problem.kind().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self {
-            retry_after_s: problem.retry_after(),
-            ..Self::new(status, problem.message()).code(problem.kind().code)
-        }
+        // The native text advises a key that these clients do not have.
+        let message = match problem.kind() {
+            known if std::ptr::eq(known, &kind::NOT_RECORDED) => NOT_RECORDED.to_owned(),
+            _ => problem.message(),
+        };
+        Self { retry_after_s: problem.retry_after(), ..Self::new(status, message).code(problem.kind().code) }
     }
 }
 
 impl From<WrongField> for DialectError {
     fn from(wrong: WrongField) -> Self {
         Self::bad_request(wrong.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::EngineError;
+
+    #[test]
+    fn what_a_client_is_advised_to_do_is_something_that_it_can_do() {
+        for error in [EngineError::NotRecorded, EngineError::StateUnknown, EngineError::Overloaded] {
+            let error = DialectError::from(error);
+            assert_eq!(error.status, StatusCode::SERVICE_UNAVAILABLE);
+            assert!(error.message.contains("again") && !error.message.contains("Key"), "{}", error.message);
+        }
     }
 }

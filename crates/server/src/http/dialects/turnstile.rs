@@ -10,6 +10,7 @@ use super::DialectContext;
 use super::error::DialectError;
 use super::routes::DialectRoutes;
 use crate::http::problem::kind;
+use crate::shop::fresh_views::read_now;
 use crate::shop::sales::{self, ListedSale};
 use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -73,6 +74,17 @@ async fn find_sale(state: &DialectContext) -> Option<ListedSale> {
     }
 }
 
+/// [`find_sale`], with everything that any instance has answered.
+///
+/// # Errors
+/// When the engine does not answer.
+async fn read_sale(state: &DialectContext) -> Result<Option<ListedSale>, DialectError> {
+    Ok(match find_sale(state).await {
+        Some(sale) => Some(read_now(&state.app.shop, sale).await?),
+        None => None,
+    })
+}
+
 /// The product that a request means: the named one, else the first of the setting.
 fn resolve_product(state: &DialectContext, named: Option<String>) -> String {
     named.unwrap_or_else(|| {
@@ -81,23 +93,20 @@ fn resolve_product(state: &DialectContext, named: Option<String>) -> String {
     })
 }
 
-/// Whether a product id means the sale.
+/// Whether a product id means the sale. No product has one that is too long, or has U+0000, which PostgreSQL does not store.
 fn is_accepted(state: &DialectContext, product: &str) -> bool {
     let accepted = &state.settings.turnstile_products;
-    accepted.is_empty() || accepted.iter().any(|known| known == product)
+    let is_possible = product.chars().count() <= PRODUCT_LEN_MAX && !product.contains('\0');
+    is_possible && (accepted.is_empty() || accepted.iter().any(|known| known == product))
 }
 
 /// The product of a request that changes something.
 fn require_product(state: &DialectContext, named: Option<String>) -> Result<String, DialectError> {
     let product = resolve_product(state, named);
     if !is_accepted(state, &product) {
-        let message = format!("there is no product {product} here");
+        let named: String = product.chars().take(PRODUCT_LEN_MAX).collect();
+        let message = format!("there is no product {named} here");
         return Err(DialectError::new(StatusCode::NOT_FOUND, message).code(kind::PRODUCT_UNKNOWN.code));
-    }
-    // PostgreSQL stores no U+0000.
-    if product.chars().count() > PRODUCT_LEN_MAX || product.contains('\0') {
-        let message = format!("a productId has at most {PRODUCT_LEN_MAX} characters");
-        return Err(DialectError::bad_request(message));
     }
     Ok(product)
 }

@@ -7,6 +7,9 @@ use futures::FutureExt;
 use jiff::fmt::rfc2822::DateTimePrinter;
 use sale::Timestamp;
 
+/// The name of the header with the site of a page, as it stands in a head.
+const ORIGIN: &[u8] = b"origin:";
+
 /// The reply as HTTP/1.1, after which the connection is closed.
 pub(super) fn encode(response: Response<Body>, now: Timestamp) -> Bytes {
     let (mut parts, body) = response.into_parts();
@@ -30,6 +33,29 @@ pub(super) fn encode(response: Response<Body>, now: Timestamp) -> Bytes {
     text.freeze()
 }
 
+/// The path in the first line of a head.
+pub(super) fn find_path(head: &[u8]) -> Option<&str> {
+    let target = lines(head).next()?.split(|byte| *byte == b' ').nth(1)?;
+    let path = target.split(|byte| *byte == b'?').next()?;
+    std::str::from_utf8(path).ok()
+}
+
+/// The value of `Origin` in a head, as far as the head was read.
+pub(super) fn find_origin(head: &[u8]) -> Option<HeaderValue> {
+    let fields = lines(head).skip(1).take_while(|line| !line.is_empty());
+    let mut values = fields.filter_map(|line| {
+        let (name, value) = line.split_at_checked(ORIGIN.len())?;
+        name.eq_ignore_ascii_case(ORIGIN).then(|| value.trim_ascii())
+    });
+    values.next().and_then(|value| HeaderValue::from_bytes(value).ok())
+}
+
+/// The lines of a head, without their ends; the last one may be incomplete.
+fn lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let head = head.trim_ascii_start();
+    head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+}
+
 fn http_date(now: Timestamp) -> Option<HeaderValue> {
     const PRINTER: DateTimePrinter = DateTimePrinter::new();
     let now = jiff::Timestamp::from_millisecond(now.0).ok()?;
@@ -40,6 +66,18 @@ fn http_date(now: Timestamp) -> Option<HeaderValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn path_and_origin_are_found_in_what_was_read_of_a_head() {
+        let head = b"\r\nPOST /a/b?c=d HTTP/1.1\r\nHost: x\r\norigin:  http://a.test \r\nCookie: aaa";
+        assert_eq!(find_path(head), Some("/a/b"));
+        assert_eq!(find_origin(head), Some(HeaderValue::from_static("http://a.test")));
+        let behind = b"GET / HTTP/1.1\r\nHost: x\r\n\r\nOrigin: http://a.test\r\n";
+        assert_eq!(find_origin(behind), None, "in the body");
+        for broken in [&b""[..], b"\0\xff", b"GET", b"GET /\xff HTTP/1.1\r\nOrigin: \0\r\n"] {
+            assert_eq!((find_path(broken), find_origin(broken)), (None, None), "{broken:?}");
+        }
+    }
 
     #[test]
     fn a_reply_is_written_whole() {

@@ -65,7 +65,7 @@ impl TrackedStream {
         let passed = match self.inspector.inspect(read) {
             Ok(passed) => passed,
             Err(violation) => {
-                self.refuse(violation);
+                self.refuse(self.encode_refusal(violation, read));
                 0
             }
         };
@@ -86,15 +86,19 @@ impl TrackedStream {
     fn inspect_held(&mut self) {
         match self.inspector.inspect(&self.held) {
             Ok(passed) => self.passable = passed,
-            Err(violation) => self.refuse(violation),
+            Err(violation) => self.refuse(self.encode_refusal(violation, &self.held)),
         }
     }
 
     /// Hands out no more, so that hyper answers what it has and shuts the stream down.
-    fn refuse(&mut self, violation: HeadViolation) {
-        let reply = violation.problem().map(|problem| self.open.edge().refuse_head(problem));
-        self.refusal =
-            Some(RefusalReply { reply: reply.unwrap_or_default(), is_shut_down: false, lingered: 0 });
+    fn refuse(&mut self, reply: Bytes) {
+        self.refusal = Some(RefusalReply { reply, is_shut_down: false, lingered: 0 });
+    }
+
+    /// The reply to a head, or to the beginning of one; empty when a handler answers.
+    fn encode_refusal(&self, violation: HeadViolation, head: &[u8]) -> Bytes {
+        let problem = violation.problem();
+        problem.map(|problem| self.open.edge().refuse_head(problem, head)).unwrap_or_default()
     }
 
     fn hand_out(&mut self, buf: &mut ReadBuf<'_>) {

@@ -9,7 +9,7 @@ use crate::store::sale_products::SoldProduct;
 use crate::store::sale_slugs;
 use crate::store::sales::{self, SaleRowEdit};
 use engine::SaleView;
-use sale::{AdmissionMode, BuyerId, Event, Money, Policy, Refusal, SaleId, Timestamp};
+use sale::{AdmissionMode, BuyerId, Event, Money, Policy, Refusal, SaleId, SalePhase, Timestamp};
 
 /// The fields of a sale to change. `None` leaves a field as it is.
 #[derive(Clone, Debug, Default)]
@@ -53,6 +53,45 @@ const SHOWN_VERSIONS_MAX: u32 = 100;
 /// When the tables or the engine do not answer; editing again is safe.
 pub async fn edit(shop: &Shop, id: SaleId, edit: SaleEdit) -> CatalogueResult<ListedSale> {
     let _lock = shop.catalogue.lock_for_edit(&shop.store).await?;
+    Ok(edit_locked(shop, id, edit).await?.map(|edited| edited.sale))
+}
+
+/// Edits a sale, and closes it afterwards if that is wanted. Returns whether anything was changed: of several equal calls at once, one has
+/// changed it.
+///
+/// # Errors
+/// When the tables or the engine do not answer; the same call again is safe.
+pub async fn edit_and_close(
+    shop: &Shop,
+    id: SaleId,
+    edit: Option<SaleEdit>,
+    closes: bool,
+) -> CatalogueResult<bool> {
+    let _lock = shop.catalogue.lock_for_edit(&shop.store).await?;
+    let mut is_changed = false;
+    if let Some(edit) = edit {
+        match edit_locked(shop, id, edit).await? {
+            Ok(edited) => is_changed = edited.is_changed,
+            Err(refusal) => return Ok(Err(refusal)),
+        }
+    }
+    if closes && shop.engine.sale(id).await?.phase(shop.engine.now()) != SalePhase::Closed {
+        if let Err(refusal) = shop.engine.close(id).await? {
+            return Ok(Err(CatalogueRefusal::Law(refusal)));
+        }
+        is_changed = true;
+    }
+    Ok(Ok(is_changed))
+}
+
+/// A sale after an edit.
+struct EditedSale {
+    sale: ListedSale,
+    is_changed: bool,
+}
+
+/// Edits a sale while the caller has the right to edit.
+async fn edit_locked(shop: &Shop, id: SaleId, edit: SaleEdit) -> CatalogueResult<EditedSale> {
     let Some(ListedSale { listing, view }) = find_or_refresh(shop, id).await else {
         return Ok(Err(CatalogueRefusal::SaleUnknown));
     };
@@ -82,16 +121,20 @@ pub async fn edit(shop: &Shop, id: SaleId, edit: SaleEdit) -> CatalogueResult<Li
     if slug != listing.slug && !sale_slugs::is_free_for(&shop.store, slug, id).await? {
         return Ok(Err(CatalogueRefusal::SlugTaken));
     }
+    let is_policy_changed = policy != before;
     if let Err(refusal) = shop.engine.configure(id, policy).await? {
         return Ok(Err(CatalogueRefusal::Law(refusal)));
     }
     let shown = Some(&shown).filter(|shown| **shown != *listing.product);
-    if slug != listing.slug || shown.is_some() {
+    let is_row_changed = slug != listing.slug || shown.is_some();
+    if is_row_changed {
         let row = SaleRowEdit { slug, shown, edited_by: edit.edited_by, now: shop.engine.now() };
         sales::update(&shop.store, id, row).await?;
         shop.catalogue.refresh(&shop.store).await?;
     }
-    Ok(find_or_refresh(shop, id).await.ok_or(CatalogueRefusal::SaleUnknown))
+    let edited = find_or_refresh(shop, id).await;
+    let edited = edited.map(|sale| EditedSale { sale, is_changed: is_policy_changed || is_row_changed });
+    Ok(edited.ok_or(CatalogueRefusal::SaleUnknown))
 }
 
 /// The policy of a sale as recorded. In a cluster the view of this process may be a moment old, and an edit that starts from it would

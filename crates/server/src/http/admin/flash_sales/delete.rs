@@ -4,7 +4,7 @@ use crate::http::AppState;
 use crate::http::admin::run_to_completion;
 use crate::http::extract::{AdminSession, Json, Path};
 use crate::http::problem::Problem;
-use crate::shop::sales::{self, DeleteResult};
+use crate::shop::sales::{self, DeleteResult, DeleteRule};
 use crate::shop_documents::admin_sale_document;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -30,7 +30,8 @@ pub(super) async fn delete(
     Path(id): Path<SaleId>,
 ) -> Result<Response, Problem> {
     let now = app.shop.engine.now();
-    Ok(match run_to_completion(async move { sales::delete(&app.shop, id).await }).await??? {
+    let deleting = async move { sales::delete(&app.shop, id, DeleteRule::NeverEntered).await };
+    Ok(match run_to_completion(deleting).await??? {
         DeleteResult::Gone => StatusCode::NO_CONTENT.into_response(),
         DeleteResult::Closed(sale) => Json(admin_sale_document(&sale, now)).into_response(),
     })

@@ -34,7 +34,7 @@ pub(super) async fn attempt(
         return Err(DialectError::bad_request(message).code(kind::SALE_UNKNOWN.code));
     };
     match single_attempts::attempt_purchase(shop, &sale, session.buyer).await? {
-        SinglePurchase::Bought(_) | SinglePurchase::Owned(_) => {
+        SinglePurchase::Bought { .. } | SinglePurchase::Owned(_) => {
             let message = json!("the purchase attempt was received; ask for the status of the order");
             Ok(success(StatusCode::OK, Map::from_iter([("message".to_owned(), message)])))
         }

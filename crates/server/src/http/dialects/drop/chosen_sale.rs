@@ -4,6 +4,7 @@ use super::super::DialectContext;
 use super::super::error::DialectError;
 use crate::http::problem::kind;
 use crate::shop::Shop;
+use crate::shop::fresh_views::read_now;
 use crate::shop::sales::{self, ListedSale};
 use axum::http::StatusCode;
 use sale::{SalePhase, Timestamp};
@@ -18,6 +19,15 @@ pub(super) async fn find_sale(state: &DialectContext) -> Option<ListedSale> {
         Some(name) => sales::find_named_or_refresh(shop, name).await,
         None => find_made_sale(shop).or_else(|| sales::find_current(shop)),
     }
+}
+
+/// [`find_sale`], with everything that any instance has answered.
+///
+/// # Errors
+/// When there is no sale, and when the engine does not answer.
+pub(super) async fn read_sale(state: &DialectContext) -> Result<ListedSale, DialectError> {
+    let sale = find_sale(state).await.ok_or_else(|| no_sale(state))?;
+    Ok(read_now(&state.app.shop, sale).await?)
 }
 
 /// The newest sale that `init` made.

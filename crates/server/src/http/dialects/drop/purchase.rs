@@ -6,6 +6,7 @@ use super::super::fields::LenientBody;
 use super::super::reply::DialectReply;
 use super::chosen_sale::{find_sale, no_sale};
 use crate::http::limits::{LimitClass, LimitKey};
+use crate::shop::fresh_views::count_unsold;
 use crate::shop::guests::{DialectGuest, GuestOrigin};
 use crate::shop::sales::ListedSale;
 use crate::shop::single_orders::{self, OtherOrders, SinglePurchase};
@@ -24,17 +25,23 @@ pub(super) async fn buy(
         .map_err(|error| DialectError::bad_request(error.to_string()))?;
     state.count_request(LimitClass::Drop, LimitKey::from_buyer(guest.buyer())).await?;
     let sale = find_sale(&state).await.ok_or_else(|| no_sale(&state))?;
+    let shop = &state.app.shop;
     if !sale.sells_at_once() {
         let message = "this sale has a line or takes payments; it does not sell at once";
-        return Err(DialectError::bad_request(message).field("remainingStock", sale.view.counters.unsold()));
+        let remaining = count_unsold(shop, sale.view.id).await?;
+        return Err(DialectError::bad_request(message).field("remainingStock", remaining));
     }
-    let shop = &state.app.shop;
-    match single_orders::buy_one(shop, sale.view.id, guest.buyer(), OtherOrders::Impossible).await? {
-        SinglePurchase::Bought(_) => {
+    let buying = single_orders::buy_one(shop, sale.view.id, guest.buyer(), OtherOrders::Impossible);
+    // Where everyone is refused, nobody is stored.
+    let purchase = match sale.view.refusal_for_all(shop.engine.now()) {
+        Some(_) => buying.await?,
+        None => shop.guests.remember_during(&guest, buying).await??,
+    };
+    match purchase {
+        SinglePurchase::Bought { unsold, .. } => {
             shop.guests.remember(&guest).await?;
             let message = "Purchase successful: the unit is yours";
-            let remaining = remaining_units(&state, &sale);
-            Ok(DialectReply::ok(&json!({"success": true, "message": message, "remainingStock": remaining})))
+            Ok(DialectReply::ok(&json!({"success": true, "message": message, "remainingStock": unsold})))
         }
         SinglePurchase::Owned(_) => {
             // The process may have ended between the purchase and this.
@@ -57,7 +64,7 @@ fn refuse(state: &DialectState, sale: &ListedSale, refusal: Refusal, message: &s
     DialectError::refused(StatusCode::BAD_REQUEST, refusal, message).field("remainingStock", remaining)
 }
 
-/// What remains after the purchase: the view is published before the answer.
+/// What remains: the view is published before the engine's answer.
 fn remaining_units(state: &DialectState, sale: &ListedSale) -> u32 {
     let view = state.app.shop.engine.views().get(sale.view.id);
     view.map_or(sale.view.counters.unsold(), |view| view.counters.unsold())

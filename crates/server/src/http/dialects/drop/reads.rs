@@ -4,7 +4,7 @@ use super::super::error::DialectError;
 use super::super::reply::DialectReply;
 use super::super::{DialectContext, DialectState};
 use super::USER;
-use super::chosen_sale::{find_sale, no_sale, status_word};
+use super::chosen_sale::{find_sale, read_sale, status_word};
 use crate::http::caller::RequestCaller;
 use crate::http::ops;
 use crate::shop::guests::{DialectGuest, GuestOrigin};
@@ -35,7 +35,7 @@ pub(super) async fn show_statistics(
 }
 
 async fn describe_sale(state: &DialectContext) -> Result<(ListedSale, Map<String, Value>), DialectError> {
-    let sale = find_sale(state).await.ok_or_else(|| no_sale(state))?;
+    let sale = read_sale(state).await?;
     let policy = &sale.view.policy;
     let document = Map::from_iter([
         ("status".to_owned(), json!(status_word(&sale, state.app.shop.engine.now()))),

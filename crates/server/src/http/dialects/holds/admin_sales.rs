@@ -4,14 +4,15 @@ use super::super::error::DialectError;
 use super::super::fields::{LenientBody, LenientFields, LenientQuery, PathId};
 use super::super::reply::DialectReply;
 use super::super::{DialectContext, DialectState};
-use super::documents::{CANCELLED, ON_SCHEDULE, SaleDocument};
+use super::documents::{CANCELLED, ON_SCHEDULE, SaleDocument, ShownSale, load_shown_sales};
 use super::request::{PageNumber, find_sale, invalid, read_text, require_admin, require_sale};
 use super::{MADE_BY, PROVIDER};
 use crate::http::caller::RequestCaller;
 use crate::shop::catalogue::CatalogueRefusal;
 use crate::shop::catalogue_text::{Description, ProductName, check_price, rescale_hundredths};
+use crate::shop::fresh_views::read_all_now;
 use crate::shop::products::ProductDraft;
-use crate::shop::sales::{self, DeleteResult, ListedSale, ProductSaleDraft, SaleAction, SaleEdit, ShownEdit};
+use crate::shop::sales::{self, DeleteResult, DeleteRule, ListedSale, ProductSaleDraft, SaleEdit, ShownEdit};
 use axum::extract::State;
 use axum::http::StatusCode;
 use sale::policy::QUANTITY_MAX;
@@ -43,8 +44,10 @@ pub(super) async fn list(
     let page = PageNumber::read(&fields, "pageSize", default, PAGE_SIZE_MAX)?;
     let shop = &state.app.shop;
     let (sales, total) = sales::list_from_offset(shop, page.offset());
+    let sales = read_all_now(shop, sales).await?;
     let now = shop.engine.now();
-    let items = sales.iter().map(|sale| SaleDocument::new(sale, now)).collect();
+    let items = load_shown_sales(shop, sales).await?;
+    let items = items.iter().map(|sale| SaleDocument::new(sale, now)).collect();
     Ok(DialectReply::ok(&SalePageDocument { items, total, page: page.page, page_size: page.limit }))
 }
 
@@ -54,8 +57,9 @@ pub(super) async fn show(
     PathId(id): PathId,
 ) -> Result<DialectReply, DialectError> {
     require_admin(&state, &caller).await?;
-    let sale = require_sale(&state, &id).await?;
-    Ok(DialectReply::ok(&SaleDocument::new(&sale, state.app.shop.engine.now())))
+    let shop = &state.app.shop;
+    let sale = ShownSale::load(shop, require_sale(&state, &id).await?).await?;
+    Ok(DialectReply::ok(&SaleDocument::new(&sale, shop.engine.now())))
 }
 
 /// Makes a product and a sale of it.
@@ -89,17 +93,15 @@ pub(super) async fn edit(
     }
     let edit = wanted.find_changes(&sale, session.buyer);
     let closes = wanted.is_cancelled == Some(true) && !is_closed;
-    let changes = edit.is_some() || closes;
-    if let Some(edit) = edit {
-        sales::edit(shop, sale.view.id, edit).await?.map_err(refuse_edit)?;
-    }
-    if closes {
-        sales::apply_action(shop, sale.view.id, SaleAction::Close).await?.map_err(refuse_edit)?;
-    }
-    Ok(DialectReply::ok(&json!({"updated": u8::from(changes)})))
+    // Of equal edits at once the first one changes something; the others find nothing that differs.
+    let changed = match (&edit, closes) {
+        (None, false) => false,
+        _ => sales::edit_and_close(shop, sale.view.id, edit, closes).await?.map_err(refuse_edit)?,
+    };
+    Ok(DialectReply::ok(&json!({"updated": u8::from(changed)})))
 }
 
-/// Deletes a sale that no buyer was ever in, and closes any other.
+/// Deletes a sale without a buyer in line and without orders, and closes any other.
 pub(super) async fn delete(
     State(state): State<DialectState>,
     caller: RequestCaller,
@@ -109,7 +111,7 @@ pub(super) async fn delete(
     let Some(sale) = find_sale(&state, &id).await else {
         return Ok(DialectReply::ok(&json!({"deleted": 0})));
     };
-    Ok(match sales::delete(&state.app.shop, sale.view.id).await? {
+    Ok(match sales::delete(&state.app.shop, sale.view.id, DeleteRule::NotInUse).await? {
         Ok(DeleteResult::Gone) => DialectReply::ok(&json!({"deleted": 1})),
         Ok(DeleteResult::Closed(_)) => DialectReply::ok(&json!({"deleted": 1, "closed": true})),
         // Another admin was faster.

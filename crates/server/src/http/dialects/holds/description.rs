@@ -274,7 +274,7 @@ const CALLS: &[CallDescription] = &[
     CallDescription {
         method: "delete",
         path: "/flash-sales/{id}",
-        summary: "Delete a sale, or close one in which a buyer was",
+        summary: "Delete a sale, or close one with a buyer in line or an order",
         admin: ADMIN,
         fields: &[],
         replies: &[("200", "{deleted}: 1, or 0 when there is no such sale")],

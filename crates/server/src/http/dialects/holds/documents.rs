@@ -1,9 +1,11 @@
 //! The documents of `holds`: a sale, its state, an order. Prices are JSON numbers, written digit by digit.
 
+use super::super::error::DialectError;
 use crate::shop::Shop;
 use crate::shop::accounts::AccountProfile;
 use crate::shop::catalogue_text::format_decimal;
 use crate::shop::order_pages::OrderRow;
+use crate::shop::sale_changes::find_last_change;
 use crate::shop::sales::{self, ListedSale};
 use documents::rfc3339;
 use sale::{Money, OrderStatus, SalePhase, Timestamp};
@@ -23,6 +25,32 @@ impl Serialize for AmountDocument {
         };
         RawValue::from_string(text).map_err(serde::ser::Error::custom)?.serialize(serializer)
     }
+}
+
+/// A sale, with all that its documents say.
+pub(super) struct ShownSale {
+    pub(super) sale: ListedSale,
+    /// When something of it last changed that a document shows.
+    changed_at: Timestamp,
+}
+
+impl ShownSale {
+    pub(super) async fn load(shop: &Shop, sale: ListedSale) -> Result<Self, DialectError> {
+        let changed_at = find_last_change(shop, &sale).await?;
+        Ok(Self { sale, changed_at })
+    }
+}
+
+/// Several sales, in their order.
+pub(super) async fn load_shown_sales(
+    shop: &Shop,
+    sales: Vec<ListedSale>,
+) -> Result<Vec<ShownSale>, DialectError> {
+    let mut shown = Vec::with_capacity(sales.len());
+    for sale in sales {
+        shown.push(ShownSale::load(shop, sale).await?);
+    }
+    Ok(shown)
 }
 
 /// A sale.
@@ -46,8 +74,8 @@ pub(super) struct SaleDocument {
 }
 
 impl SaleDocument {
-    pub(super) fn new(sale: &ListedSale, now: Timestamp) -> Self {
-        let ListedSale { listing, view } = sale;
+    pub(super) fn new(shown: &ShownSale, now: Timestamp) -> Self {
+        let ListedSale { listing, view } = &shown.sale;
         let is_closed = view.phase(now) == SalePhase::Closed;
         Self {
             object_id: view.id.to_string(),
@@ -62,7 +90,7 @@ impl SaleDocument {
             price_per_unit: AmountDocument(view.policy.unit_price),
             status: if is_closed { CANCELLED } else { ON_SCHEDULE },
             created_at: rfc3339(listing.created_at),
-            updated_at: rfc3339(listing.created_at.max(listing.product.shown_from)),
+            updated_at: rfc3339(shown.changed_at),
         }
     }
 }
@@ -126,8 +154,8 @@ pub(super) struct ItemDocument {
 }
 
 impl ItemDocument {
-    pub(super) fn new(sale: &ListedSale, now: Timestamp) -> Self {
-        Self { item: SaleDocument::new(sale, now), meta: MetaDocument::new(sale, now) }
+    pub(super) fn new(shown: &ShownSale, now: Timestamp) -> Self {
+        Self { item: SaleDocument::new(shown, now), meta: MetaDocument::new(&shown.sale, now) }
     }
 }
 
@@ -141,8 +169,8 @@ pub(super) struct PublicSaleDocument {
 }
 
 impl PublicSaleDocument {
-    pub(super) fn new(sale: &ListedSale, now: Timestamp) -> Self {
-        Self { sale: SaleDocument::new(sale, now), item: ItemDocument::new(sale, now) }
+    pub(super) fn new(shown: &ShownSale, now: Timestamp) -> Self {
+        Self { sale: SaleDocument::new(shown, now), item: ItemDocument::new(shown, now) }
     }
 }
 

@@ -13,13 +13,14 @@ use crate::shop::Shop;
 use crate::shop::checkout::{self, CheckoutRefusal};
 use crate::shop::guests::DialectGuest;
 use crate::shop::holds::{self, HoldRefusal, HoldState, HoldStatus};
+use crate::shop::keyed_locks::KeyedGuard;
 use crate::shop::order_pages;
 use crate::shop::payments::PaymentRefusal;
 use crate::shop::sales::ListedSale;
 use crate::shop::single_orders::OtherOrders;
 use axum::extract::State;
 use axum::http::StatusCode;
-use sale::{Availability, Refusal, SaleId};
+use sale::{Availability, BuyerId, Refusal, SaleId};
 use serde_json::{Value, json};
 
 /// Orders of a page.
@@ -31,30 +32,27 @@ pub(super) async fn buy(
     State(state): State<DialectState>,
     LenientBody(fields): LenientBody,
 ) -> Result<DialectReply, DialectError> {
-    let BuyerInSale { guest, sale } = BuyerInSale::read(&fields)?;
-    let sale = find_counted(&state, &guest, &sale).await?;
-    let (shop, id) = (&state.app.shop, sale.view.id);
-    if state.app.limits.is_some() {
-        let known = holds::read_status(shop, id, guest.buyer()).await?;
-        count_call(&state, &guest, matches!(known.state, HoldState::Nothing)).await?;
-        if matches!(known.state, HoldState::Waiting { .. } | HoldState::Held { .. }) {
-            return Ok(describe_joined(&known, &guest, id));
-        }
+    let call = BuyerCall::begin(&state, &fields).await?;
+    let (shop, id, guest) = (&state.app.shop, call.sale.view.id, &call.guest);
+    let counted = call.count(|hold| matches!(hold, HoldState::Nothing)).await?;
+    let joining = holds::join(shop, id, guest.buyer());
+    let joined = match refuses_all(shop, &call.sale) {
+        true => joining.await?,
+        false => shop.guests.remember_during(guest, joining).await??,
+    };
+    let is_repeat = match &joined {
+        Ok(joined) => !joined.is_new,
+        Err(refusal) => matches!(refusal, HoldRefusal::Bought(_)),
+    };
+    if is_repeat {
+        call.count_as_read(counted).await?;
     }
-    if !refuses_all(shop, &sale) {
-        shop.guests.remember(&guest).await?;
+    let status = joined.map_err(refuse_join)?.status;
+    // The place is kept: a refund may free a unit.
+    if matches!(status.state, HoldState::Waiting { .. }) && is_sold_out(shop, id) {
+        return Err(refuse_join(HoldRefusal::Law(Refusal::SoldOut)));
     }
-    match holds::join(shop, id, guest.buyer()).await? {
-        Ok(status) => Ok(describe_joined(&status, &guest, id)),
-        Err(HoldRefusal::Bought(order)) => {
-            let message = "You have already purchased this item";
-            let refused = DialectError::refused(StatusCode::CONFLICT, Refusal::LimitReached, message);
-            Err(refused.field("orderId", order.view.id.to_string()))
-        }
-        Err(HoldRefusal::Law(refusal)) => {
-            Err(DialectError::refused(StatusCode::CONFLICT, refusal, join_message(refusal)))
-        }
-    }
+    Ok(describe_joined(&status, guest, id))
 }
 
 fn describe_joined(status: &HoldStatus, guest: &DialectGuest, sale: SaleId) -> DialectReply {
@@ -82,7 +80,7 @@ pub(super) async fn show_position(
     let sale_text = read_text(&fields, "flashSaleId").unwrap_or_default();
     let guest = email.as_deref().and_then(|email| parse_guest(email).ok());
     if let Some(guest) = &guest {
-        count_call(&state, guest, false).await?;
+        count_call(&state, guest, LimitClass::Read).await?;
     }
     let sale = match &sale_text {
         Some(id) => find_sale(&state, id).await,
@@ -120,22 +118,25 @@ pub(super) async fn confirm(
     State(state): State<DialectState>,
     LenientBody(fields): LenientBody,
 ) -> Result<DialectReply, DialectError> {
-    let BuyerInSale { guest, sale } = BuyerInSale::read(&fields)?;
-    let sale = find_counted(&state, &guest, &sale).await?;
-    let (shop, id) = (&state.app.shop, sale.view.id);
-    if state.app.limits.is_some() {
-        let known = holds::read_status(shop, id, guest.buyer()).await?;
-        count_call(&state, &guest, matches!(known.state, HoldState::Held { .. })).await?;
+    let call = BuyerCall::begin(&state, &fields).await?;
+    let (shop, id, guest) = (&state.app.shop, call.sale.view.id, &call.guest);
+    let counted = call.count(|hold| matches!(hold, HoldState::Held { .. })).await?;
+    let bought = checkout::buy_held_unit(shop, id, guest.buyer(), OtherOrders::Impossible, METHOD).await?;
+    let is_read = match &bought {
+        Ok(bought) => bought.repeated,
+        Err(refusal) => matches!(
+            refusal,
+            CheckoutRefusal::NoHold(_) | CheckoutRefusal::Law(Refusal::SoldOut | Refusal::AllHeld)
+        ),
+    };
+    if is_read {
+        call.count_as_read(counted).await?;
     }
-    match checkout::buy_held_unit(shop, id, guest.buyer(), OtherOrders::Impossible, METHOD).await? {
-        Ok(order) => {
-            // Joining has stored the guest, unless the line was joined elsewhere.
-            shop.guests.remember(&guest).await?;
-            let left = shop.engine.views().get(id).map_or(0, |view| view.counters.unsold());
-            Ok(DialectReply::ok(&json!({"ok": true, "orderId": order.view.id, "inventoryLeft": left})))
-        }
-        Err(refusal) => Err(refuse_checkout(refusal)),
-    }
+    let bought = bought.map_err(refuse_checkout)?;
+    // Joining has stored the guest, unless the line was joined elsewhere.
+    shop.guests.remember(guest).await?;
+    let (order, left) = (bought.order.view.id, bought.unsold);
+    Ok(DialectReply::ok(&json!({"ok": true, "orderId": order, "inventoryLeft": left})))
 }
 
 /// A buyer's orders, newest first.
@@ -145,7 +146,7 @@ pub(super) async fn list_by_email(
 ) -> Result<DialectReply, DialectError> {
     let Some(email) = read_text(&fields, "email")? else { return Err(invalid("email is required")) };
     let guest = parse_guest(&email)?;
-    count_call(&state, &guest, false).await?;
+    count_call(&state, &guest, LimitClass::Read).await?;
     let page = PageNumber::read(&fields, "limit", LIMIT_DEFAULT, LIMIT_MAX)?;
     let Some(sale) = read_sale_filter(&fields)? else { return Ok(DialectReply::ok(&empty_page(page))) };
     let shop = &state.app.shop;
@@ -167,6 +168,50 @@ pub(super) fn empty_page(page: PageNumber) -> PageDocument<OrderDocument> {
     PageDocument { items: Vec::new(), total: 0, page: page.page, limit: page.limit }
 }
 
+/// A call of a buyer in a sale that may change something.
+struct BuyerCall<'a> {
+    state: &'a DialectContext,
+    guest: DialectGuest,
+    sale: ListedSale,
+    /// Where calls are counted, those of one buyer come one after the other: the first one changes something, the others repeat it.
+    _turn: Option<KeyedGuard<(SaleId, BuyerId)>>,
+}
+
+impl<'a> BuyerCall<'a> {
+    async fn begin(state: &'a DialectContext, fields: &LenientFields) -> Result<Self, DialectError> {
+        let BuyerInSale { guest, sale } = BuyerInSale::read(fields)?;
+        let sale = find_counted(state, &guest, &sale).await?;
+        let turn = match state.app.limits {
+            Some(_) => Some(state.app.shop.hold_calls.lock((sale.view.id, guest.buyer())).await),
+            None => None,
+        };
+        Ok(Self { state, guest, sale, _turn: turn })
+    }
+
+    /// Counts the call as one that changes something; a buyer who has made too many of them may still repeat one, which counts as a read.
+    /// `changes` says whether the call changes something for a buyer who has this.
+    async fn count(&self, changes: fn(&HoldState) -> bool) -> Result<LimitClass, DialectError> {
+        let Err(too_many) = count_call(self.state, &self.guest, LimitClass::Buy).await else {
+            return Ok(LimitClass::Buy);
+        };
+        let known = holds::read_status(&self.state.app.shop, self.sale.view.id, self.guest.buyer()).await?;
+        if changes(&known.state) {
+            return Err(too_many);
+        }
+        count_call(self.state, &self.guest, LimitClass::Read).await?;
+        Ok(LimitClass::Read)
+    }
+
+    /// Counts the call as a read after all: it has changed nothing.
+    async fn count_as_read(&self, counted: LimitClass) -> Result<(), DialectError> {
+        if counted == LimitClass::Read {
+            return Ok(());
+        }
+        self.state.return_request(counted, LimitKey::from_buyer(self.guest.buyer())).await;
+        count_call(self.state, &self.guest, LimitClass::Read).await
+    }
+}
+
 /// The sale of a call that changes something. A call for no sale is counted as a read.
 async fn find_counted(
     state: &DialectContext,
@@ -176,19 +221,18 @@ async fn find_counted(
     match find_sale(state, id).await {
         Some(sale) => Ok(sale),
         None => {
-            count_call(state, guest, false).await?;
+            count_call(state, guest, LimitClass::Read).await?;
             Err(sale_unknown())
         }
     }
 }
 
-/// Counts a call of the buyer who is claimed: one that changes something, or a read.
+/// Counts a call of the buyer who is claimed.
 async fn count_call(
     state: &DialectContext,
     guest: &DialectGuest,
-    is_change: bool,
+    class: LimitClass,
 ) -> Result<(), DialectError> {
-    let class = if is_change { LimitClass::Buy } else { LimitClass::Read };
     state.count_request(class, LimitKey::from_buyer(guest.buyer())).await
 }
 
@@ -205,6 +249,23 @@ fn describe_state(state: &HoldState) -> (Value, bool, u32) {
         HoldState::Nothing | HoldState::Bought(_) => (Value::Null, false, 0),
         HoldState::Waiting { position } => (json!(position), false, 0),
         HoldState::Held { seconds_left, .. } => (json!(1), true, seconds_left),
+    }
+}
+
+fn is_sold_out(shop: &Shop, sale: SaleId) -> bool {
+    shop.engine.views().get(sale).is_some_and(|view| view.availability == Availability::SoldOut)
+}
+
+fn refuse_join(refusal: HoldRefusal) -> DialectError {
+    match refusal {
+        HoldRefusal::Bought(order) => {
+            let message = "You have already purchased this item";
+            let refused = DialectError::refused(StatusCode::CONFLICT, Refusal::LimitReached, message);
+            refused.field("orderId", order.view.id.to_string())
+        }
+        HoldRefusal::Law(refusal) => {
+            DialectError::refused(StatusCode::CONFLICT, refusal, join_message(refusal))
+        }
     }
 }
 

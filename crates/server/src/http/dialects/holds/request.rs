@@ -9,6 +9,7 @@ use crate::http::caller::RequestCaller;
 use crate::http::limits::{LimitClass, LimitKey};
 use crate::http::problem::kind;
 use crate::shop::accounts::{self, EmailAddress};
+use crate::shop::fresh_views::read_now;
 use crate::shop::guests::{DialectGuest, GuestOrigin};
 use crate::shop::order_pages::PageOffset;
 use crate::shop::sales::{self, ListedSale};
@@ -62,9 +63,17 @@ pub(super) async fn find_sale(state: &DialectContext, id: &str) -> Option<Listed
     sales::find_or_refresh(&state.app.shop, id).await
 }
 
-/// [`find_sale`], or 404.
+/// [`find_sale`], with everything that any instance has answered.
+pub(super) async fn read_sale(state: &DialectContext, id: &str) -> Result<Option<ListedSale>, DialectError> {
+    Ok(match find_sale(state, id).await {
+        Some(sale) => Some(read_now(&state.app.shop, sale).await?),
+        None => None,
+    })
+}
+
+/// [`read_sale`], or 404.
 pub(super) async fn require_sale(state: &DialectContext, id: &str) -> Result<ListedSale, DialectError> {
-    find_sale(state, id).await.ok_or_else(sale_unknown)
+    read_sale(state, id).await?.ok_or_else(sale_unknown)
 }
 
 pub(super) fn sale_unknown() -> DialectError {

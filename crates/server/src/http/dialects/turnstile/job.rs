@@ -3,6 +3,7 @@
 use super::super::DialectState;
 use super::super::error::DialectError;
 use super::super::reply::DialectReply;
+use crate::shop::fresh_views;
 use crate::shop::purchase_jobs::{self, ATTEMPTS_MAX, BACKOFF_MS};
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
@@ -36,7 +37,7 @@ pub(super) async fn show_job(
         },
         "opts": {"attempts": ATTEMPTS_MAX, "backoff": BACKOFF_MS},
         "attemptsMade": job.attempts,
-        "remainingStock": purchase_jobs::remaining_units(shop, job.sale),
+        "remainingStock": fresh_views::count_unsold(shop, job.sale).await?,
         "message": purchase_jobs::describe_result(&job.result),
         "code": job.result.code(),
     })))

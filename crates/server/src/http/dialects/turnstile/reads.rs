@@ -4,7 +4,7 @@ use super::super::error::DialectError;
 use super::super::fields::LenientQuery;
 use super::super::reply::DialectReply;
 use super::super::{DialectContext, DialectState};
-use super::{find_sale, is_accepted, resolve_product};
+use super::{is_accepted, read_sale, resolve_product};
 use crate::http::ops;
 use crate::shop::sales;
 use axum::extract::State;
@@ -15,7 +15,7 @@ use serde_json::json;
 const STOCK: &str = "/stock/";
 
 pub(super) async fn show_status(State(state): State<DialectState>) -> Result<DialectReply, DialectError> {
-    let sale = find_sale(&state).await;
+    let sale = read_sale(&state).await?;
     let now = state.app.shop.engine.now();
     Ok(DialectReply::ok(&json!({"status": sales::describe_gate(sale.as_ref(), now)})))
 }
@@ -25,7 +25,7 @@ pub(super) async fn show_stock(
     LenientQuery(fields): LenientQuery,
 ) -> Result<DialectReply, DialectError> {
     let product = resolve_product(&state, fields.text("productId")?);
-    Ok(describe_stock(&state, &product).await)
+    describe_stock(&state, &product).await
 }
 
 /// All of the path behind `/stock/` is the id.
@@ -35,13 +35,13 @@ pub(super) async fn show_stock_of(
 ) -> Result<DialectReply, DialectError> {
     let path = uri.path().strip_prefix("/api").unwrap_or(uri.path());
     let product = percent_decode_str(path.strip_prefix(STOCK).unwrap_or_default()).decode_utf8_lossy();
-    Ok(describe_stock(&state, &product).await)
+    describe_stock(&state, &product).await
 }
 
-async fn describe_stock(state: &DialectContext, product: &str) -> DialectReply {
-    let sale = if is_accepted(state, product) { find_sale(state).await } else { None };
+async fn describe_stock(state: &DialectContext, product: &str) -> Result<DialectReply, DialectError> {
+    let sale = if is_accepted(state, product) { read_sale(state).await? } else { None };
     let remaining = sale.map_or(0, |sale| sale.view.counters.unsold());
-    DialectReply::ok(&json!({"success": true, "remainingStock": remaining}))
+    Ok(DialectReply::ok(&json!({"success": true, "remainingStock": remaining})))
 }
 
 pub(super) async fn show_health(State(state): State<DialectState>) -> Result<DialectReply, DialectError> {
