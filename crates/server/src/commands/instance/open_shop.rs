@@ -87,7 +87,7 @@ pub(super) async fn open_shop(
         AccountService { now: Arc::clone(&now), store: store.clone(), tokens, passwords, refresh_ttl_ms };
     let guests = GuestBook::start(store.clone(), Arc::clone(&now));
     let sold_out = SoldOutMemory::start(store.clone(), tenancy);
-    let jobs = PurchaseJobs::start(store.clone());
+    let jobs = PurchaseJobs::start(store.clone(), tenancy);
     metrics.register("jobs_running", "Purchase jobs that are being decided or written", jobs.running.clone());
     let shop = Shop {
         now,

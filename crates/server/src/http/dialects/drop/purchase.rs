@@ -29,7 +29,12 @@ pub(super) async fn buy(
         return Err(DialectError::bad_request(message).field("remainingStock", sale.view.counters.unsold()));
     }
     let shop = &state.app.shop;
-    match single_orders::buy_one(shop, sale.view.id, guest.buyer(), OtherOrders::Impossible).await? {
+    let bought = single_orders::buy_one(shop, sale.view.id, guest.buyer(), OtherOrders::Impossible).await;
+    if bought.is_err() {
+        // The unit may be sold later all the same, and then admins look for its buyer.
+        shop.guests.remember(&guest).await?;
+    }
+    match bought? {
         SinglePurchase::Bought(_) => {
             shop.guests.remember(&guest).await?;
             let message = "Purchase successful: the unit is yours";
