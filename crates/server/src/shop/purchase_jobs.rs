@@ -19,11 +19,11 @@ pub use keys::{JobKey, JobKeyError, KeyPermit};
 pub use stray::return_stray_units;
 pub use unsettled::JobSettler;
 
-use super::Shop;
 use super::group_commit::{GroupCommit, RowNotWritten};
 use super::guests::{DialectGuest, GuestNameError, GuestOrigin};
 use super::orders::{new_order_id, reserve_as};
 use super::tenancy::Tenancy;
+use super::{Shop, ids};
 use crate::store::turnstile_jobs as table;
 use crate::store::turnstile_pending_jobs::PendingJobRow;
 use crate::store::{Store, StoreError};
@@ -284,7 +284,7 @@ struct JobRun<'a> {
 impl<'a> JobRun<'a> {
     fn new(shop: &'a Shop, permit: &'a KeyPermit, request: &'a JobRequest) -> Self {
         let job = PendingJobRow {
-            id: Uuid::new_v4(),
+            id: ids::new_unguessable(shop.engine.now()),
             key: permit.key().as_str().to_owned(),
             buyer: request.guest.buyer(),
             user: request.guest.name().to_owned(),

@@ -54,9 +54,12 @@ pub(super) async fn write_batch(
     jobs: Vec<NewJob>,
 ) -> Result<(Vec<JobWrite>, i64), StoreError> {
     let mut writing = store.begin().await?;
-    let mut last = table::lock(&mut writing).await?;
     let to_look_up = jobs.iter().filter(|job| !job.is_surely_unused);
     let keys: Vec<&str> = to_look_up.map(|job| job.row.key.as_str()).collect();
+    // Where no key can be taken, the number of rows is known before.
+    let counted = if keys.is_empty() { jobs.len() } else { 0 };
+    let locked = table::lock_numbers(&mut writing, counted).await?;
+    let mut last = locked - i64::try_from(counted).unwrap_or(i64::MAX);
     let found = table::find_by_keys_locked(&mut writing, &keys).await?;
     let mut taken: HashMap<String, JobRow> = found.into_iter().map(|row| (row.key.clone(), row)).collect();
     let (mut rows, mut new_guests, mut known) = (Vec::new(), Vec::new(), HashSet::new());
@@ -80,6 +83,9 @@ pub(super) async fn write_batch(
     }
     guests::insert(&mut writing, &new_guests).await?;
     table::insert(&mut writing, &rows).await?;
+    if rows.len() > counted {
+        table::lock_numbers(&mut writing, rows.len() - counted).await?;
+    }
     pending_jobs::delete(&mut writing, &ended).await?;
     writing.commit().await?;
     Ok((replies, last))
