@@ -30,6 +30,7 @@ pub mod sold_out_attempts;
 pub mod table_totals;
 pub mod token_lifetimes;
 pub mod turnstile_jobs;
+pub mod turnstile_pending_jobs;
 
 pub mod ledger_traces;
 
@@ -334,12 +335,14 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         .chain(buyer_identities::find_statements().iter().map(String::as_str))
         .chain(turnstile_jobs::STATEMENTS.iter().copied())
         .chain([turnstile_jobs::find_by_keys_statement()])
+        .chain(turnstile_pending_jobs::STATEMENTS.iter().copied())
+        .chain(turnstile_pending_jobs::many_text_statements())
         .chain(moves::STATEMENTS.iter().copied())
         .chain(token_lifetimes::STATEMENTS.iter().copied())
         .chain(bulk_inserts().into_iter().flat_map(bulk_insert::BulkInsert::statements))
 }
 
-fn bulk_inserts() -> [&'static bulk_insert::BulkInsert; 8] {
+fn bulk_inserts() -> [&'static bulk_insert::BulkInsert; 9] {
     [
         &orders::UPSERT,
         &queue::UPSERT,
@@ -349,6 +352,7 @@ fn bulk_inserts() -> [&'static bulk_insert::BulkInsert; 8] {
         &guests::INSERT,
         &sold_out_attempts::UPSERT,
         &turnstile_jobs::INSERT,
+        &turnstile_pending_jobs::INSERT,
     ]
 }
 

@@ -19,6 +19,7 @@ use socketioxide::SocketIo;
 use socketioxide::extract::{SocketRef, TryData};
 use socketioxide::handler::ConnectHandler;
 use socketioxide::service::SocketIoService;
+use std::future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::task::JoinHandle;
@@ -132,34 +133,39 @@ fn register_namespace(io: &SocketIo, path: &'static str, context: &Arc<Turnstile
     io.ns(path, welcome.with(check));
 }
 
-/// Registers `join`, whose argument is the buyer's name alone.
+/// Registers `join`, whose argument is the buyer's name alone. The library runs the future of each message as a task of its own, in no
+/// order, so all work is done before the future is made: joins count in the order in which the socket sent them.
 fn register_handlers(context: &Arc<TurnstileContext>, socket: &SocketRef) {
     let budget = Arc::new(RequestBudget::new(JOINS_BURST, JOINS_PER_SECOND, (context.shop.now)()));
     let context = Arc::clone(context);
     socket.on("join", move |socket: SocketRef, TryData(data): TryData<Value>| {
-        let (context, budget) = (Arc::clone(&context), Arc::clone(&budget));
-        async move {
-            match budget.spend_request((context.shop.now)()) {
-                Permission::Granted => {}
-                Permission::RateLimited => return,
-                Permission::Disconnect => {
-                    let _gone = socket.disconnect();
-                    return;
-                }
-            }
-            let name = match data {
-                Ok(Value::String(name)) => name,
-                Ok(Value::Number(number)) => number.to_string(),
-                _ => return,
-            };
-            let Ok(guest) = job_guest(Some(&name)) else { return };
-            let (room, rooms) = (buyer_room(guest.buyer()), socket.rooms());
-            if rooms.len() < ROOMS_MAX || rooms.iter().any(|known| *known == room) {
-                socket.join(room);
-                context.has_members.set(true);
-            }
-        }
+        join_room(&context, &budget, &socket, data.ok());
+        future::ready(())
     });
+}
+
+/// Adds a socket to a buyer's room, unless it is in too many or asks too often.
+fn join_room(context: &TurnstileContext, budget: &RequestBudget, socket: &SocketRef, data: Option<Value>) {
+    match budget.spend_request((context.shop.now)()) {
+        Permission::Granted => {}
+        Permission::RateLimited => return,
+        Permission::Disconnect => {
+            let _gone = socket.clone().disconnect();
+            return;
+        }
+    }
+    let name = match data {
+        Some(Value::String(name)) => name,
+        Some(Value::Number(number)) => number.to_string(),
+        _ => return,
+    };
+    let Ok(guest) = job_guest(Some(&name)) else { return };
+    let (room, rooms) = (buyer_room(guest.buyer()), socket.rooms());
+    if rooms.len() < ROOMS_MAX || rooms.iter().any(|known| *known == room) {
+        // Before the room: a job that is written once the socket is in it must be read.
+        context.has_members.set(true);
+        socket.join(room);
+    }
 }
 
 /// The room of a buyer. Names may be long; their buyers' ids are not.

@@ -91,7 +91,8 @@ pub async fn reserve(
     let key = key.map(|key| key.request_key());
     let content = shop.keys.fingerprint((sale, quantity));
     let reserved = async {
-        match send_reservation(shop, (sale, buyer), quantity, key).await? {
+        let order = new_order_id(shop, sale);
+        match send_reservation(shop, (sale, buyer), (order, quantity), key).await? {
             Ok(reserved) => Ok(Ok(reserved.order)),
             Err(refusal) => {
                 let fewer = find_fewer_left(shop, (sale, buyer), quantity, refusal).await;
@@ -122,13 +123,29 @@ pub(super) async fn reserve_with_key(
     quantity: u32,
     key: RequestKey,
 ) -> Decision<ReservedOrder> {
-    send_reservation(shop, buyer_in_sale, quantity, Some(key)).await
+    let order = new_order_id(shop, buyer_in_sale.0);
+    send_reservation(shop, buyer_in_sale, (order, quantity), Some(key)).await
+}
+
+/// The same for one unit, with the id that the order gets if it is new: the caller can ask for the order later.
+pub(super) async fn reserve_as(
+    shop: &Shop,
+    buyer_in_sale: (SaleId, BuyerId),
+    order: OrderId,
+    key: RequestKey,
+) -> Decision<ReservedOrder> {
+    send_reservation(shop, buyer_in_sale, (order, 1), Some(key)).await
+}
+
+/// An id for a new order.
+pub(super) fn new_order_id(shop: &Shop, sale: SaleId) -> OrderId {
+    OrderId::with_sale_suffix(ids::new(shop.engine.now()), sale)
 }
 
 async fn send_reservation(
     shop: &Shop,
     (sale, buyer): (SaleId, BuyerId),
-    quantity: u32,
+    (order, quantity): (OrderId, u32),
     key: Option<RequestKey>,
 ) -> Decision<ReservedOrder> {
     let now = shop.engine.now();
@@ -153,7 +170,6 @@ async fn send_reservation(
             return Ok(Err(refusal));
         }
     };
-    let order = OrderId::with_sale_suffix(ids::new(now), sale);
     match shop.engine.reserve(sale, buyer, order, quantity, key).await? {
         Ok(decided) => {
             let order = PricedOrder {

@@ -3,34 +3,40 @@
 //!
 //! The law finds an order by a request key that is made of the job's key. A crash between the decision and the row therefore loses
 //! nothing: nothing was acknowledged, and the repeated request finds the order and writes the row.
+//!
+//! A purchase that got no answer may be decided all the same. It is settled later ([`unsettled`]); where instances share the tables, its
+//! row is written before the engine is asked, so that another instance can settle it.
 
 mod cursor;
 mod keys;
 mod rows;
 mod stray;
+mod unsettled;
 
 pub use crate::store::turnstile_jobs::{JobResult, JobRow};
 pub use cursor::JobCursor;
 pub use keys::{JobKey, JobKeyError, KeyPermit};
 pub use stray::return_stray_units;
+pub use unsettled::JobSettler;
 
-use super::Shop;
 use super::group_commit::{GroupCommit, RowNotWritten};
 use super::guests::{DialectGuest, GuestNameError, GuestOrigin};
-use super::orders::reserve_with_key;
-use crate::store::guests::GuestRow;
+use super::orders::{new_order_id, reserve_as};
+use super::tenancy::Tenancy;
+use super::{Shop, ids};
 use crate::store::turnstile_jobs as table;
+use crate::store::turnstile_pending_jobs::PendingJobRow;
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::Gauge;
 use engine::EngineError;
 use futures::FutureExt;
 use keys::JobKeys;
-use quick_cache::sync::Cache;
-use rows::{JobWrite, NewJob};
-use sale::{OrderStatus, Refusal, SaleId, Timestamp};
+use rows::{JobWrite, KeyRecord, NewJob, PendingWrite};
+use sale::{BuyerId, OrderStatus, Refusal, SaleId, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use unsettled::{LEASE_MS, UnsettledJobs, settle_job};
 use uuid::Uuid;
 
 /// Pauses before the second and the third attempt.
@@ -45,8 +51,6 @@ const ENGINE_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long a failed job and its key are kept, in milliseconds: 24 h, and an hour for clocks that differ. Those of a sold unit are kept for
 /// good.
 const FAILED_LIFE_MS: i64 = 25 * 60 * 60 * 1000;
-/// Requests without an answer whose sale is remembered, some 300 bytes each.
-const UNANSWERED_MAX: usize = 100_000;
 /// Failed jobs that one statement deletes at most.
 const SWEEP_LEN: u32 = 5_000;
 
@@ -67,9 +71,10 @@ pub struct PurchaseJobs {
     keys: Arc<JobKeys>,
     writer: GroupCommit<NewJob, JobWrite>,
     /// Looks up keys: where other processes write jobs too, each purchase needs it.
-    lookup: GroupCommit<JobKey, Option<JobRow>>,
-    /// Keys of requests that got no answer, with the sale that each asked: it may have sold the unit.
-    unanswered: Cache<JobKey, SaleId>,
+    lookup: GroupCommit<JobKey, KeyRecord>,
+    /// Writes and deletes purchases that are under way.
+    pending: GroupCommit<PendingWrite, ()>,
+    unsettled: UnsettledJobs,
     /// The number of the last job that this process wrote.
     written: watch::Sender<i64>,
     /// Jobs that are being decided or written.
@@ -118,13 +123,18 @@ pub enum JobError {
 
 impl PurchaseJobs {
     #[must_use]
-    pub fn start(store: Store) -> Self {
+    pub fn start(store: Store, tenancy: Tenancy) -> Self {
         let written = watch::Sender::new(0);
         let notify = written.clone();
         let reading = store.clone();
         let read = move |keys: Vec<JobKey>| {
             let store = reading.clone();
-            async move { rows::read_batch(&store, keys).await }.boxed()
+            async move { rows::read_batch(&store, keys, tenancy.is_cluster()).await }.boxed()
+        };
+        let beginning = store.clone();
+        let begin = move |writes: Vec<PendingWrite>| {
+            let store = beginning.clone();
+            async move { rows::write_pending_batch(&store, writes).await }.boxed()
         };
         let write = move |jobs: Vec<NewJob>| {
             let (store, notify) = (store.clone(), notify.clone());
@@ -139,7 +149,8 @@ impl PurchaseJobs {
             keys: Arc::default(),
             writer: GroupCommit::start("turnstile_jobs", Box::new(write)),
             lookup: GroupCommit::start("turnstile_jobs", Box::new(read)),
-            unanswered: Cache::new(UNANSWERED_MAX),
+            pending: GroupCommit::start("turnstile_pending_jobs", Box::new(begin)),
+            unsettled: UnsettledJobs::default(),
             written,
             running: Gauge::default(),
         }
@@ -149,6 +160,14 @@ impl PurchaseJobs {
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<i64> {
         self.written.subscribe()
+    }
+
+    /// Writes a job; its key is used then.
+    async fn write_job(&self, job: NewJob) -> Result<JobWrite, RowNotWritten> {
+        let key = JobKey::from_stored(&job.row.key);
+        let written = self.writer.write(job).await?;
+        self.keys.mark_used(&key);
+        Ok(written)
     }
 }
 
@@ -161,25 +180,59 @@ pub async fn load_keys(shop: &Shop) -> Result<(), StoreError> {
     if shop.tenancy.is_cluster() { Ok(()) } else { shop.jobs.keys.load(&shop.store).await }
 }
 
-/// Waits until no other request with this key is under way in this process, and looks up whether a job has used the key. When the tables do
-/// not answer, it is tried again while the request waits, as a job is.
+/// Waits until no other request with this key is under way in this process, and finds out whether a job has used the key. A purchase of
+/// another buyer with this key that got no answer is settled first. When there is no answer, it is tried again while the request waits, as
+/// a job is.
 ///
 /// # Errors
-/// When the tables do not answer after the last attempt.
-pub async fn claim_key(shop: &Shop, key: &JobKey) -> Result<KeyState, RowNotWritten> {
-    let permit = shop.jobs.keys.claim(key).await;
-    if permit.is_surely_unused() {
+/// When the tables or the engine do not answer after the last attempt.
+pub async fn claim_key(shop: &Shop, key: &JobKey, buyer: BuyerId) -> Result<KeyState, JobError> {
+    let mut permit = shop.jobs.keys.claim(key).await;
+    let mut pending = shop.jobs.unsettled.list(key);
+    if permit.is_surely_unused() && pending.is_empty() {
         return Ok(KeyState::Unused(permit));
     }
+    let KeyRecord { used, pending: stored } = look_up_key(shop, key).await?;
+    if let Some(job) = used {
+        return Ok(KeyState::Used(Box::new(job)));
+    }
+    for job in stored {
+        if pending.iter().all(|known| known.id != job.id) {
+            pending.push(job);
+        }
+    }
+    for job in pending {
+        if job.buyer == buyer {
+            // The law finds the order by its key.
+            permit.add_earlier_sale(job.sale);
+        } else if let Some(used) = settle_other(shop, &job).await? {
+            return Ok(KeyState::Used(Box::new(used)));
+        }
+    }
+    Ok(KeyState::Unused(permit))
+}
+
+async fn look_up_key(shop: &Shop, key: &JobKey) -> Result<KeyRecord, RowNotWritten> {
     let mut delays = RETRY_DELAYS.into_iter();
-    let used = loop {
+    loop {
         match (shop.jobs.lookup.write(key.clone()).await, delays.next()) {
-            (Ok(used), _) => break used,
+            (Ok(record), _) => return Ok(record),
             (Err(error), None) => return Err(error),
             (Err(_), Some(delay)) => tokio::time::sleep(delay).await,
         }
-    };
-    Ok(used.map_or(KeyState::Unused(permit), |job| KeyState::Used(Box::new(job))))
+    }
+}
+
+/// Settles a purchase of another buyer.
+async fn settle_other(shop: &Shop, job: &PendingJobRow) -> Result<Option<JobRow>, JobError> {
+    let mut delays = RETRY_DELAYS.into_iter();
+    loop {
+        match (settle_job(shop, job, 1).await, delays.next()) {
+            (Ok(settled), _) => return Ok(settled),
+            (Err(error), None) => return Err(error),
+            (Err(_), Some(delay)) => tokio::time::sleep(delay).await,
+        }
+    }
 }
 
 /// The job that has used a key, as the tables have it.
@@ -204,94 +257,151 @@ pub async fn run(shop: &Arc<Shop>, permit: KeyPermit, request: JobRequest) -> Re
 async fn run_attempts(shop: &Shop, permit: KeyPermit, request: JobRequest) -> Result<JobReply, JobError> {
     let _running = RunningJob::start(&shop.jobs.running);
     // The sale may be another one by now. Where an earlier request may have bought is asked first, so that none buys twice.
-    let before = shop.jobs.unanswered.get(permit.key()).filter(|before| *before != request.sale);
-    if let Some(before) = before {
-        let reply = run_in_sale(shop, &permit, &JobRequest { sale: before, ..request.clone() }).await?;
+    for sale in permit.earlier_sales().iter().filter(|sale| **sale != request.sale) {
+        let before = JobRequest { sale: *sale, ..request.clone() };
+        let reply = JobRun::new(shop, &permit, &before).run().await?;
         if !matches!(reply, JobReply::NotOpen(_)) {
             return Ok(reply);
         }
     }
-    run_in_sale(shop, &permit, &request).await
+    JobRun::new(shop, &permit, &request).run().await
 }
 
-async fn run_in_sale(shop: &Shop, permit: &KeyPermit, request: &JobRequest) -> Result<JobReply, JobError> {
-    let (id, created_at) = (Uuid::new_v4(), shop.engine.now());
-    let mut delays = RETRY_DELAYS.into_iter();
-    for attempt in 1.. {
-        let error = match attempt_job(shop, permit, request, (id, created_at, attempt)).await {
-            Ok(reply) => {
-                shop.jobs.unanswered.remove(permit.key());
-                return Ok(reply);
-            }
-            Err(error) => error,
-        };
-        shop.jobs.unanswered.insert(permit.key().clone(), request.sale);
-        let Some(delay) = delays.next() else { return Err(error) };
-        tracing::debug!(%id, attempt, %error, "a job got no answer; it is tried again");
-        tokio::time::sleep(delay).await;
-    }
-    Err(JobError::Row(RowNotWritten))
+/// A purchase that is under way.
+struct JobRun<'a> {
+    shop: &'a Shop,
+    permit: &'a KeyPermit,
+    guest: &'a DialectGuest,
+    job: PendingJobRow,
+    /// How often it was tried.
+    attempt: u32,
+    /// Whether its row is written.
+    is_stored: bool,
+    /// Whether the engine was asked and gave no answer: it may have sold the unit, or may do so later.
+    may_be_decided: bool,
 }
 
-async fn attempt_job(
-    shop: &Shop,
-    permit: &KeyPermit,
-    request: &JobRequest,
-    (id, created_at, attempt): (Uuid, Timestamp, u32),
-) -> Result<JobReply, JobError> {
-    let (sale, buyer, key) = (request.sale, request.guest.buyer(), permit.key());
-    let decided = reserve_with_key(shop, (sale, buyer), 1, key.request_key());
-    let decided = tokio::time::timeout(ENGINE_TIME_MAX, decided).await;
-    let (result, is_repeated, remaining) = match decided.unwrap_or(Err(EngineError::NotRecorded))? {
-        Ok(sold) => (JobResult::Completed(sold.order.view.id), sold.repeated, sold.unsold),
-        Err(refusal) if is_phase_refusal(refusal) => return Ok(JobReply::NotOpen(refusal)),
-        Err(refusal) => (JobResult::Failed(refusal.code().to_owned()), false, remaining_units(shop, sale)),
-    };
-    let job = NewJob {
-        row: JobRow {
-            number: 0,
-            id,
-            key: key.as_str().to_owned(),
-            buyer,
+impl<'a> JobRun<'a> {
+    fn new(shop: &'a Shop, permit: &'a KeyPermit, request: &'a JobRequest) -> Self {
+        let job = PendingJobRow {
+            id: ids::new_unguessable(shop.engine.now()),
+            key: permit.key().as_str().to_owned(),
+            buyer: request.guest.buyer(),
             user: request.guest.name().to_owned(),
             product: request.product.clone(),
-            sale,
-            result,
-            attempts: attempt,
-            remaining,
-            created_at,
-        },
-        guest: new_guest(shop, &request.guest, created_at),
-        // A failed attempt may have written the row all the same.
-        is_surely_unused: permit.is_surely_unused() && attempt == 1,
-    };
-    let result = job.row.result.clone();
-    let written = shop.jobs.writer.write(job).await?;
-    shop.guests.mark_known(&request.guest);
-    shop.jobs.keys.mark_used(key);
-    // Of an order that was made before the first attempt, an earlier request is the first: a crash or a lost reply hid it.
-    let is_ours = !is_repeated || attempt > 1;
-    Ok(match written {
-        JobWrite::Written(row) if is_ours => JobReply::Acknowledged(row),
-        JobWrite::Written(row) => JobReply::KeyUsed(row),
-        JobWrite::KeyTaken(row) if row.id == id => JobReply::Acknowledged(row),
-        JobWrite::KeyTaken(row) => {
-            let sold = result.order();
-            if sold.is_some() && sold == row.result.order() {
-                // Two instances had the same order. The one that made it acknowledges it.
-                if is_ours { JobReply::Acknowledged(row) } else { JobReply::KeyUsed(row) }
-            } else {
-                if sold.is_some() {
-                    return_stray_units(shop).await;
-                }
-                JobReply::KeyUsed(row)
-            }
+            sale: request.sale,
+            order: new_order_id(shop, request.sale),
+            created_at: shop.engine.now(),
+        };
+        let guest = &request.guest;
+        Self { shop, permit, guest, job, attempt: 0, is_stored: false, may_be_decided: false }
+    }
+
+    /// Tries until there is an answer. Without one, or when an answer that was late may still come, the purchase is settled later.
+    async fn run(mut self) -> Result<JobReply, JobError> {
+        let mut delays = RETRY_DELAYS.into_iter();
+        let reply = loop {
+            self.attempt += 1;
+            let error = match self.try_once().await {
+                Ok(reply) => break Ok(reply),
+                Err(error) => error,
+            };
+            let Some(delay) = delays.next() else { break Err(error) };
+            tracing::debug!(id = %self.job.id, attempt = self.attempt, %error, "a job got no answer; it is tried again");
+            tokio::time::sleep(delay).await;
+        };
+        let jobs = &self.shop.jobs;
+        match &reply {
+            _ if self.may_be_decided => jobs.unsettled.add(self.job, self.attempt, (self.shop.now)()),
+            Ok(JobReply::NotOpen(_)) | Err(_) if self.is_stored => jobs.forget_pending(self.job.id),
+            _ => {}
         }
-    })
+        reply
+    }
+
+    async fn try_once(&mut self) -> Result<JobReply, JobError> {
+        self.store_pending().await?;
+        let (shop, key) = (self.shop, self.permit.key());
+        let decided = reserve_as(shop, (self.job.sale, self.job.buyer), self.job.order, key.request_key());
+        let decided = tokio::time::timeout(ENGINE_TIME_MAX, decided).await;
+        let decided = decided.unwrap_or(Err(EngineError::NotRecorded));
+        let decided = decided.inspect_err(|error| self.may_be_decided |= may_have_decided(*error))?;
+        let (result, is_repeated, remaining) = match decided {
+            Ok(sold) => (JobResult::Completed(sold.order.view.id), sold.repeated, sold.unsold),
+            Err(refusal) if is_phase_refusal(refusal) => return Ok(JobReply::NotOpen(refusal)),
+            Err(refusal) => {
+                (JobResult::Failed(refusal.code().to_owned()), false, remaining_units(shop, self.job.sale))
+            }
+        };
+        let sold = result.order();
+        // After a refusal, an attempt that got no answer may still sell a unit.
+        let is_settled = sold.is_some() || !self.may_be_decided;
+        let pending = (self.is_stored && is_settled).then_some(self.job.id);
+        let mut decided = decided_job(shop, &self.job, (result, remaining), self.attempt, pending);
+        // A failed attempt may have written the row all the same.
+        decided.is_surely_unused = self.permit.is_surely_unused() && self.attempt == 1;
+        let written = shop.jobs.write_job(decided).await.inspect_err(|_| self.may_be_decided = true)?;
+        // The law finds the order by its key from now on.
+        self.may_be_decided &= sold.is_none();
+        let (JobWrite::Written(row) | JobWrite::KeyTaken(row)) = &written;
+        if row.buyer == self.job.buyer {
+            shop.guests.mark_known(self.guest);
+        }
+        // Of an order that was made before the first attempt, an earlier request is the first: a crash or a lost reply hid it.
+        let is_ours = !is_repeated || self.attempt > 1;
+        Ok(match written {
+            JobWrite::Written(row) if is_ours => JobReply::Acknowledged(row),
+            JobWrite::Written(row) => JobReply::KeyUsed(row),
+            JobWrite::KeyTaken(row) if row.id == self.job.id => JobReply::Acknowledged(row),
+            JobWrite::KeyTaken(row) => {
+                if sold.is_some() && sold == row.result.order() {
+                    // Two instances had the same order. The one that made it acknowledges it.
+                    if is_ours { JobReply::Acknowledged(row) } else { JobReply::KeyUsed(row) }
+                } else {
+                    if sold.is_some() {
+                        return_stray_units(shop).await;
+                    }
+                    JobReply::KeyUsed(row)
+                }
+            }
+        })
+    }
+
+    /// Writes the row that lets another instance settle the purchase, before the engine is asked. One process alone needs none: its memory
+    /// knows the purchase, and a commit more would cost each purchase a wait for the disk.
+    async fn store_pending(&mut self) -> Result<(), RowNotWritten> {
+        if self.is_stored || !self.shop.tenancy.is_cluster() {
+            return Ok(());
+        }
+        let leased_until = (self.shop.now)().plus_ms(LEASE_MS);
+        self.shop.jobs.pending.write(PendingWrite::Begin { job: self.job.clone(), leased_until }).await?;
+        self.is_stored = true;
+        Ok(())
+    }
 }
 
-fn new_guest(shop: &Shop, guest: &DialectGuest, now: Timestamp) -> Option<GuestRow> {
-    (!shop.guests.is_known(guest)).then(|| guest.row(now))
+/// The job of a purchase that is decided, and its guest if that may be new. `pending` is its row that ends with the job.
+fn decided_job(
+    shop: &Shop,
+    job: &PendingJobRow,
+    (result, remaining): (JobResult, u32),
+    attempts: u32,
+    pending: Option<Uuid>,
+) -> NewJob {
+    let PendingJobRow { id, key, buyer, user, product, sale, created_at, .. } = job.clone();
+    let guest = DialectGuest::new(GuestOrigin::Turnstile, &user).ok();
+    let guest = guest.filter(|guest| !shop.guests.is_known(guest)).map(|guest| guest.row(created_at));
+    let row =
+        JobRow { number: 0, id, key, buyer, user, product, sale, result, attempts, remaining, created_at };
+    NewJob { row, guest, is_surely_unused: false, pending }
+}
+
+/// Whether the engine may have decided a request that failed so, or may do it later.
+fn may_have_decided(error: EngineError) -> bool {
+    match error {
+        EngineError::Overloaded | EngineError::StateUnknown | EngineError::NoSuchSale => false,
+        EngineError::NotRecorded | EngineError::Stopped | EngineError::UnexpectedReply { .. } => true,
+    }
 }
 
 /// Whether the sale sells to no buyer at this time.

@@ -92,6 +92,8 @@ impl StoreBackend {
             .max_connections(self.connections_max(purpose))
             .min_connections(1)
             .acquire_timeout(self.statement_timeout().unwrap_or(ACQUIRE_TIMEOUT))
+            // A file has no connection that could break; the test would be a statement more for each caller.
+            .test_before_acquire(self != Self::Sqlite)
             .idle_timeout(None)
             .max_lifetime(None)
             .after_connect(move |connection, _| Box::pin(apply_settings(connection, statements)));

@@ -182,13 +182,15 @@ pub async fn last_number(store: &Store) -> Result<i64, StoreError> {
     changes::current_count(store, ChangeCounter::TurnstileJobs).await
 }
 
-/// Waits until no other batch of jobs is being written, and returns the number of the last job. The next batch waits until the
-/// transaction ends, so what [`find_by_keys_locked`] does not find is not there, and numbers are in the order of the commits.
+/// Waits until no other batch of jobs is being written, takes the next `added` numbers, and returns the last one that is taken. The next
+/// batch waits until the transaction ends, so what [`find_by_keys_locked`] does not find is not there, and numbers are in the order of the
+/// commits.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn lock(writing: &mut StoreTransaction) -> Result<i64, StoreError> {
-    changes::increment_by(writing, ChangeCounter::TurnstileJobs, 0).await
+pub async fn lock_numbers(writing: &mut StoreTransaction, added: usize) -> Result<i64, StoreError> {
+    let added = i64::try_from(added).unwrap_or(i64::MAX);
+    changes::increment_by(writing, ChangeCounter::TurnstileJobs, added).await
 }
 
 /// The jobs that have used these keys, in no order.
@@ -203,7 +205,7 @@ pub async fn find_by_keys(store: &Store, keys: &[&str]) -> Result<Vec<JobRow>, S
     found.iter().map(read).collect()
 }
 
-/// [`find_by_keys`] after [`lock`].
+/// [`find_by_keys`] after [`lock_numbers`].
 ///
 /// # Errors
 /// When the database fails.
@@ -224,14 +226,11 @@ fn bind_keys(keys: &[&str]) -> BoundQuery {
     (0..KEYS).fold(sqlx::query(find_by_keys_statement()), |query, n| query.bind(key(n)))
 }
 
-/// Adds jobs, after [`lock`], whose number the first of them follows.
+/// Adds jobs whose numbers [`lock_numbers`] has taken.
 ///
 /// # Errors
 /// When the database fails, or has a key already.
 pub async fn insert(writing: &mut StoreTransaction, rows: &[JobRow]) -> Result<(), StoreError> {
-    if rows.is_empty() {
-        return Ok(());
-    }
     let bind = |query: BoundQuery, row: &JobRow| {
         query
             .bind(row.number)
@@ -248,10 +247,7 @@ pub async fn insert(writing: &mut StoreTransaction, rows: &[JobRow]) -> Result<(
             .bind(i64::from(row.remaining))
             .bind(row.created_at.0)
     };
-    INSERT.insert_rows(writing, rows, bind).await?;
-    let added = i64::try_from(rows.len()).unwrap_or(i64::MAX);
-    changes::increment_by(writing, ChangeCounter::TurnstileJobs, added).await?;
-    Ok(())
+    INSERT.insert_rows(writing, rows, bind).await
 }
 
 /// The job with this id.

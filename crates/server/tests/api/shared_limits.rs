@@ -248,6 +248,24 @@ async fn a_server_that_is_killed_is_not_waited_for_and_shares_again_when_it_is_b
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_is_taken_back_from_a_server_that_counted_it_late() {
+    let server = RedisServer::start();
+    let rates = RateLimits { turnstile: RateLimit { quota: 1, ..HUNDRED }, ..RATES };
+    let one = Instance::start_with_timeout(&server.url(), rates, 0, Duration::from_millis(200)).await;
+    let two = Instance::start_at(&server.url(), rates, AHEAD_MS).await;
+    for n in 1..=3 {
+        one.wait_until_shared().await;
+        let frozen = server.freeze();
+        assert!(one.allows(LimitClass::Turnstile, key(n)).await, "it counts alone");
+        one.limits.return_request(LimitClass::Turnstile, key(n), one.now).await;
+        drop(frozen);
+        one.wait_until_shared().await;
+        assert!(two.allows(LimitClass::Turnstile, key(n)).await, "the count that came late is taken back");
+        assert!(!two.allows(LimitClass::Turnstile, key(n)).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_instance_that_starts_without_its_server_counts_alone_until_it_comes() {
     let mut server = RedisServer::start();
     let url = server.url();

@@ -43,7 +43,7 @@ pub async fn second_shop(app: &TestApp) -> Shop {
         catalogue: Arc::new(SaleCatalogue::load(&store, Tenancy::Cluster).await.unwrap()),
         guest_limits: server::shop::native_guests::GuestLimits::new(false),
         guests: server::shop::guests::GuestBook::start(store.clone(), Arc::clone(&ours.now)),
-        jobs: server::shop::purchase_jobs::PurchaseJobs::start(store.clone()),
+        jobs: server::shop::purchase_jobs::PurchaseJobs::start(store.clone(), Tenancy::Cluster),
         account_numbers: server::shop::integer_ids::AccountNumbers::default(),
         sold_out: server::shop::sold_out_memory::SoldOutMemory::start(store.clone(), Tenancy::Cluster),
         store,

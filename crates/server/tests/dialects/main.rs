@@ -23,4 +23,5 @@ mod drop;
 mod frame;
 mod holds;
 mod turnstile;
+mod turnstile_unsettled;
 mod views;

@@ -17,22 +17,22 @@ use test_servers::redis::RedisServer;
 use test_servers::wait::{HANG_LIMIT, eventually};
 use uuid::Uuid;
 
-const FLAGS: [&str; 4] = ["--dialects", "turnstile=127.0.0.1:0", "--dialect-admin", "open"];
-const UNLIMITED: [&str; 2] = ["--limits", "off"];
-const ONE_AN_HOUR: [&str; 2] = ["--limit-turnstile", "1/1h"];
+pub const FLAGS: [&str; 4] = ["--dialects", "turnstile=127.0.0.1:0", "--dialect-admin", "open"];
+pub const UNLIMITED: [&str; 2] = ["--limits", "off"];
+pub const ONE_AN_HOUR: [&str; 2] = ["--limit-turnstile", "1/1h"];
 
 async fn start() -> (TestApp, DialectClient) {
     start_with(&UNLIMITED).await
 }
 
-async fn start_with(flags: &[&str]) -> (TestApp, DialectClient) {
+pub async fn start_with(flags: &[&str]) -> (TestApp, DialectClient) {
     let app = TestApp::start_with(&[&FLAGS[..], flags].concat()).await;
     let client = DialectClient::of(&app, Dialect::Turnstile);
     (app, client)
 }
 
 /// A sale that began an hour ago, sold at once. Returns its id.
-async fn open_sale(app: &TestApp, quantity: u32) -> String {
+pub async fn open_sale(app: &TestApp, quantity: u32) -> String {
     make_sale(app, &json!({"quantity": quantity})).await
 }
 
@@ -58,7 +58,7 @@ fn moment(seconds_from_now: i64) -> String {
     rfc3339(read_wall_clock().plus_ms(seconds_from_now * 1_000))
 }
 
-async fn buy(client: &DialectClient, user: &str, key: &str) -> DialectReply {
+pub async fn buy(client: &DialectClient, user: &str, key: &str) -> DialectReply {
     buy_with(client, key, &json!({"userId": user, "productId": "sneaker-001"})).await
 }
 
@@ -70,11 +70,11 @@ fn new_key() -> String {
     Uuid::new_v4().to_string()
 }
 
-async fn stock(client: &DialectClient) -> Value {
+pub async fn stock(client: &DialectClient) -> Value {
     client.get("/stock/sneaker-001").await.expect(200)["remainingStock"].clone()
 }
 
-async fn job(client: &DialectClient, id: &Value) -> Value {
+pub async fn job(client: &DialectClient, id: &Value) -> Value {
     client.get(&format!("/buy/{}", id.as_str().unwrap())).await.expect(200)
 }
 
@@ -87,7 +87,7 @@ async fn act(app: &TestApp, sale: &str, action: &str) {
 }
 
 /// Checks the shape of an error, and returns its message.
-fn error_message(reply: &DialectReply, status: u16) -> String {
+pub fn error_message(reply: &DialectReply, status: u16) -> String {
     let message = reply.message(status);
     let body = reply.json();
     assert_eq!(body["success"], false, "{body}");
@@ -557,26 +557,26 @@ async fn a_unit_without_a_row_is_found_by_its_key_also_after_the_end() {
 }
 
 /// `kill -9`, while others wait for its replies.
-fn kill_now(process: &ServerProcess) {
+pub fn kill_now(process: &ServerProcess) {
     let id = process.id().to_string();
     assert!(std::process::Command::new("kill").args(["-KILL", &id]).status().unwrap().success());
 }
 
 /// A dialect of a real process.
-struct TurnstileProcess {
-    process: ServerProcess,
+pub struct TurnstileProcess {
+    pub process: ServerProcess,
     http: reqwest::Client,
 }
 
 impl TurnstileProcess {
-    async fn start(flags: &[&str]) -> Self {
+    pub async fn start(flags: &[&str]) -> Self {
         let fixed = ["--limits", "off", "--dialects", "turnstile", "--dialect-admin", "open"];
         let process = ServerProcess::with(&[&fixed[..], flags].concat()).await;
         Self { process, http: reqwest::Client::builder().no_proxy().build().unwrap() }
     }
 
     /// A purchase: the status and the body, or nothing when the process died.
-    async fn buy(&self, user: &str, key: &str) -> Option<(u16, Value)> {
+    pub async fn buy(&self, user: &str, key: &str) -> Option<(u16, Value)> {
         let url = format!("{}/dialects/turnstile/buy", self.process.url);
         let request = self.http.post(url).header("Idempotency-Key", key).json(&json!({"userId": user}));
         let reply = request.send().await.ok()?;
@@ -584,7 +584,7 @@ impl TurnstileProcess {
         Some((status, reply.json().await.ok()?))
     }
 
-    async fn get(&self, path: &str) -> Value {
+    pub async fn get(&self, path: &str) -> Value {
         self.process.get(&format!("/dialects/turnstile{path}"), None).await
     }
 }
@@ -757,26 +757,26 @@ async fn an_engine_without_an_answer_is_503_and_the_key_stays_unused() {
 }
 
 /// Two instances on one database and one Valkey.
-struct TwoInstances {
-    one: TestApp,
-    clients: [DialectClient; 2],
+pub struct TwoInstances {
+    pub one: TestApp,
+    pub clients: [DialectClient; 2],
     _two: TestApp,
-    _valkey: RedisServer,
+    pub valkey: RedisServer,
 }
 
 impl TwoInstances {
-    async fn start(flags: &[&str]) -> Self {
+    pub async fn start(flags: &[&str]) -> Self {
         let (valkey, database) = (RedisServer::start(), PostgresServer::shared().create_database());
         let url = valkey.url();
         let servers = ["--database", database.as_str(), "--valkey", url.as_str()];
         let one = TestApp::start_with(&[&FLAGS[..], &servers, flags].concat()).await;
         let two = one.second_instance().await;
         let clients = [&one, &two].map(|app| DialectClient::of(app, Dialect::Turnstile));
-        Self { one, clients, _two: two, _valkey: valkey }
+        Self { one, clients, _two: two, valkey }
     }
 
     /// Makes a sale, and waits until both sell it.
-    async fn open_sale(&self, quantity: u32) {
+    pub async fn open_sale(&self, quantity: u32) {
         open_sale(&self.one, quantity).await;
         for client in &self.clients {
             eventually("the sale is known", HANG_LIMIT, async || stock(client).await == quantity).await;
@@ -849,14 +849,19 @@ async fn shop_restock(client: &DialectClient, amount: u32) -> u64 {
 const POLLING: &str = "/socket.io/?EIO=4&transport=polling";
 
 /// A socket in a buyer's room, by long polling, and the events that it has received.
-struct RoomSocket {
+pub struct RoomSocket {
     client: DialectClient,
     session: String,
     events: Vec<(String, Value)>,
 }
 
 impl RoomSocket {
-    async fn join(client: &DialectClient, user: &str) -> Self {
+    pub async fn join(client: &DialectClient, user: &str) -> Self {
+        Self::join_all(client, &[user]).await
+    }
+
+    /// In the rooms of several buyers. All joins come in one request, whose reply comes when they are done.
+    pub async fn join_all(client: &DialectClient, users: &[&str]) -> Self {
         let opened = client.get(POLLING).await;
         let packet: Value = serde_json::from_slice(opened.body.strip_prefix(b"0").unwrap()).unwrap();
         let session = packet["sid"].as_str().unwrap().to_owned();
@@ -864,10 +869,9 @@ impl RoomSocket {
         socket.send("40").await;
         // Telemetry comes to connected sockets, so it is connected then.
         socket.wait_for("system-telemetry", |_| true).await;
-        // A request behind it is handled after it.
-        socket.send(&format!("42{}", json!(["join", user]))).await;
+        let joins: Vec<String> = users.iter().map(|user| format!("42{}", json!(["join", user]))).collect();
+        socket.send(&joins.join("\u{1e}")).await;
         socket.events.clear();
-        socket.wait_for("system-telemetry", |_| true).await;
         socket
     }
 
@@ -894,7 +898,7 @@ impl RoomSocket {
     }
 
     /// Waits for an event, at most as long as a test may hang.
-    async fn wait_for(&mut self, name: &str, matches: impl Fn(&Value) -> bool) -> Value {
+    pub async fn wait_for(&mut self, name: &str, matches: impl Fn(&Value) -> bool) -> Value {
         let found = async {
             loop {
                 let event = self.events.iter().find(|(known, document)| known == name && matches(document));
@@ -907,7 +911,7 @@ impl RoomSocket {
         tokio::time::timeout(HANG_LIMIT, found).await.unwrap_or_else(|_| panic!("no {name}"))
     }
 
-    fn count(&self, name: &str) -> usize {
+    pub fn count(&self, name: &str) -> usize {
         self.events.iter().filter(|(known, _)| known == name).count()
     }
 }
@@ -963,4 +967,23 @@ async fn two_instances_share_the_limit_and_a_refused_request_does_not_count() {
     let mut statuses: Vec<u16> = replies.iter().map(|reply| reply.status.as_u16()).collect();
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 409, 409, 409, 409, 409], "a used key comes before the limit");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_32_rooms_of_a_socket_are_joined_in_order_and_hear_of_the_next_job() {
+    const ROOMS: usize = 32;
+    let (app, client) = start().await;
+    for round in 0..4 {
+        open_sale(&app, 200).await;
+        let users: Vec<String> = (0..=ROOMS).map(|n| format!("user-{round}-{n}")).collect();
+        let twice: Vec<&str> = users.iter().chain(&users).map(String::as_str).collect();
+        let mut socket = RoomSocket::join_all(&client, &twice).await;
+        let beyond = buy(&client, &users[ROOMS], &new_key()).await.expect(200);
+        for user in &users[..ROOMS] {
+            let sold = buy(&client, user, &new_key()).await.expect(200);
+            socket.wait_for("order_confirmed", |event| event["jobId"] == sold["jobId"]).await;
+        }
+        assert_eq!(socket.count("order_confirmed"), ROOMS);
+        assert!(socket.events.iter().all(|(_, event)| event["jobId"] != beyond["jobId"]), "the 33rd room");
+    }
 }

@@ -4,11 +4,15 @@ use super::followers::LagMeter;
 use crate::http::AppState;
 use crate::shop::follower_lag::MEASURE_INTERVAL;
 use crate::shop::peer_changes::{self, PeerChanges};
-use crate::shop::{accounts, purchase_jobs, sales};
+use crate::shop::purchase_jobs::JobSettler;
+use crate::shop::{Shop, accounts, purchase_jobs, sales};
 use engine::error_text::describe_error;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
+/// How often purchases of `turnstile` without an answer are looked at.
+const SETTLE_INTERVAL: Duration = Duration::from_millis(500);
 /// How often expired sessions are deleted.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
 
@@ -24,6 +28,14 @@ pub(super) async fn wait(interval: Duration, stop: &mut watch::Receiver<bool>) -
 pub(super) async fn poll_peers(app: AppState, mut peers: PeerChanges, mut stop: watch::Receiver<bool>) {
     while wait(peer_changes::POLL_INTERVAL, &mut stop).await {
         peers.poll(&app.shop).await;
+    }
+}
+
+/// Settles purchases of `turnstile` that got no answer.
+pub(super) async fn settle_jobs(shop: Arc<Shop>, mut stop: watch::Receiver<bool>) {
+    let mut settler = JobSettler::default();
+    while wait(SETTLE_INTERVAL, &mut stop).await {
+        settler.run_round(&shop).await;
     }
 }
 

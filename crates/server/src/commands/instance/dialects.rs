@@ -3,6 +3,7 @@
 use super::super::CommandError;
 use super::super::settings::{DialectMount, Serve};
 use super::api::{bind, listen};
+use super::background;
 use crate::http::AppState;
 use crate::http::dialects::{Dialect, DialectAdmin, DialectContext, DialectSettings, holds};
 use crate::http::edge::HttpEdge;
@@ -39,6 +40,8 @@ pub(super) struct DialectTasks {
     turnstile: Option<TurnstileSockets>,
     /// What they need, when they are a namespace of the main Socket.IO server.
     mounted_turnstile: Option<TurnstileDependencies>,
+    /// Settles purchases of `turnstile`.
+    settling: Option<JoinHandle<()>>,
 }
 
 impl BoundDialects {
@@ -67,6 +70,7 @@ impl BoundDialects {
             limiter: ConnectionLimiter::new(settings.sockets()),
             turnstile: None,
             mounted_turnstile: None,
+            settling: None,
         };
         for (dialect, sockets) in self.dialects {
             if dialect == Dialect::Holds {
@@ -77,6 +81,8 @@ impl BoundDialects {
             let mut edge = HttpEdge::for_dialect(Arc::new(context));
             if dialect == Dialect::Turnstile {
                 let dependencies = prepare_turnstile(app, &self.settings, &tasks.limiter).await?;
+                let settling = background::settle_jobs(Arc::clone(&app.shop), stopping.clone());
+                tasks.settling = Some(tokio::spawn(settling));
                 if sockets.is_empty() {
                     tasks.mounted_turnstile = Some(dependencies);
                 } else {
@@ -118,6 +124,10 @@ impl DialectTasks {
     pub(super) async fn drain(self) -> usize {
         if let Some(turnstile) = self.turnstile {
             turnstile.stop().await;
+        }
+        if let Some(settling) = self.settling {
+            // What it writes is in transactions, and what it leaves is settled by another instance or by a repeated request.
+            settling.abort();
         }
         let mut cut = 0;
         for serving in self.serving {

@@ -14,8 +14,8 @@ use crate::shop::attempts::{self, AttemptsInbox};
 use crate::shop::catalogue::SaleCatalogue;
 use crate::shop::follower_lag::FollowerLag;
 use crate::shop::follower_progress::FollowerProgress;
-use crate::shop::grouped_store::GroupedStore;
 use crate::shop::fresh_views::FreshViews;
+use crate::shop::grouped_store::GroupedStore;
 use crate::shop::guests::GuestBook;
 use crate::shop::integer_ids::{self, AccountNumbers};
 use crate::shop::keyed_locks::KeyedLocks;
@@ -92,7 +92,7 @@ pub(super) async fn open_shop(
         AccountService { now: Arc::clone(&now), store: store.clone(), tokens, passwords, refresh_ttl_ms };
     let guests = GuestBook::start(store.clone(), Arc::clone(&now));
     let sold_out = SoldOutMemory::start(store.clone(), tenancy);
-    let jobs = PurchaseJobs::start(store.clone());
+    let jobs = PurchaseJobs::start(store.clone(), tenancy);
     metrics.register("jobs_running", "Purchase jobs that are being decided or written", jobs.running.clone());
     let shop = Shop {
         now,

@@ -3,6 +3,7 @@
 //! read-only, this process counts on its own: no request waits for Valkey longer than
 //! [`LimiterTimeouts::count`], and none is refused.
 
+mod returns;
 mod valkey;
 
 use super::buckets::{BucketLevel, BucketTable, GcraParameters, UsageReport};
@@ -13,6 +14,7 @@ use engine::valkey_connection::ValkeyAddress;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
+use returns::PendingReturns;
 use sale::time::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -64,6 +66,7 @@ pub struct SharedLimiterSettings {
 pub struct SharedLimiter {
     inbox: mpsc::Sender<CountRequest>,
     is_connected: Arc<AtomicBool>,
+    returns: Arc<PendingReturns>,
     counted_alone: Counter,
     timeout: Duration,
 }
@@ -91,6 +94,7 @@ impl SharedLimiter {
         let SharedLimiterSettings { address, timeouts, now, counted_alone } = settings;
         let (sender, inbox) = mpsc::channel(QUEUE_LEN_MAX);
         let is_connected = Arc::new(AtomicBool::new(false));
+        let returns = Arc::<PendingReturns>::default();
         let mut task = LimiterTask {
             address,
             timeouts,
@@ -98,11 +102,12 @@ impl SharedLimiter {
             read,
             inbox,
             is_connected: Arc::clone(&is_connected),
+            returns: Arc::clone(&returns),
             is_outage_logged: false,
         };
         let server = task.connect().await;
         tokio::spawn(task.run(server));
-        Self { inbox: sender, is_connected, counted_alone, timeout: timeouts.count }
+        Self { inbox: sender, is_connected, returns, counted_alone, timeout: timeouts.count }
     }
 
     pub(super) async fn count_request(
@@ -133,7 +138,7 @@ impl SharedLimiter {
         buckets.count_request(key, now)
     }
 
-    /// Takes back a request that was counted. When Valkey does not answer, it counts there until its time is over.
+    /// Takes back a request that was counted. When Valkey does not answer, it is taken back there once it answers.
     pub(super) async fn return_request(
         &self,
         class: LimitClass,
@@ -143,7 +148,9 @@ impl SharedLimiter {
     ) {
         buckets.return_request(key, now);
         let entry = BucketEntry { class, key, parameters: buckets.parameters(), known_us: 0, served: -1 };
-        self.count_remotely(entry).await;
+        if self.count_remotely(entry).await.is_none() {
+            self.returns.add(entry);
+        }
     }
 
     async fn count_remotely(&self, entry: BucketEntry) -> Option<BucketLevel> {
@@ -164,6 +171,7 @@ struct LimiterTask {
     read: Arc<BucketTable>,
     inbox: mpsc::Receiver<CountRequest>,
     is_connected: Arc<AtomicBool>,
+    returns: Arc<PendingReturns>,
     is_outage_logged: bool,
 }
 
@@ -188,7 +196,13 @@ impl LimiterTask {
 
     /// Connects, and probes whether the server can count.
     async fn connect(&mut self) -> Option<LimiterServer> {
-        match LimiterServer::connect(&self.address, self.timeouts).await {
+        let connected = async {
+            let server = LimiterServer::connect(&self.address, self.timeouts).await?;
+            // First of all: a request that Valkey counted after its caller had given up would refuse the next one.
+            self.returns.send(&server).await?;
+            Ok(server)
+        };
+        match connected.await {
             Ok(server) => {
                 if self.is_outage_logged {
                     tracing::info!("Valkey answers again: all instances share the rate limits");
@@ -246,7 +260,8 @@ impl LimiterTask {
                 }
                 _ = report.tick(), if !is_reporting => {
                     is_reporting = true;
-                    calls.push(send_reports(server.clone(), Arc::clone(&self.read), Arc::clone(&self.now)).boxed());
+                    let tables = (Arc::clone(&self.read), Arc::clone(&self.returns));
+                    calls.push(send_reports(server.clone(), tables, Arc::clone(&self.now)).boxed());
                     continue;
                 }
             };
@@ -281,11 +296,13 @@ async fn count_batch(
     Ok(FinishedCall::Counted)
 }
 
+/// Reports reads, and takes back what could not be taken back at once.
 async fn send_reports(
     server: LimiterServer,
-    read: Arc<BucketTable>,
+    (read, returns): (Arc<BucketTable>, Arc<PendingReturns>),
     now: TimeSource,
 ) -> Result<FinishedCall, LimiterUnavailable> {
+    returns.send(&server).await?;
     for reports in read.take_reports(now(), REPORT_LEN_MAX).chunks(CALL_LEN_MAX) {
         let entry = |report: &UsageReport| BucketEntry {
             class: LimitClass::Read,

@@ -167,8 +167,12 @@ impl TurnstileHub {
     async fn send_outcomes(&mut self) {
         if !self.has_members.get() {
             let written = *self.written.borrow();
-            self.jobs.skip(&self.shop, written).await;
-            return;
+            let newest = self.jobs.find_newest(&self.shop, written).await;
+            // A socket may have joined a room meanwhile, and wait for one of these jobs.
+            if !self.has_members.get() {
+                self.jobs.skip(newest);
+                return;
+            }
         }
         loop {
             for job in self.jobs.read_next(&self.shop).await {

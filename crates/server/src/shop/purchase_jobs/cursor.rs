@@ -30,15 +30,20 @@ impl JobCursor {
         self.has_more
     }
 
-    /// Leaves out all jobs until now. `written` is the number of the last job that this process wrote.
-    pub async fn skip(&mut self, shop: &Shop, written: i64) {
+    /// The number of the newest job, or `None` when it cannot be read. `written` is the number of the last job that this process wrote.
+    pub async fn find_newest(&mut self, shop: &Shop, written: i64) -> Option<i64> {
         let newest = match self.last {
             // No other process writes jobs.
             Some(last) if !shop.tenancy.is_cluster() => Ok(last.max(written)),
             _ => table::last_number(&shop.store).await,
         };
-        if let Some(newest) = self.note_result(newest) {
-            self.last = Some(newest);
+        self.note_result(newest)
+    }
+
+    /// Leaves out all jobs up to a number.
+    pub fn skip(&mut self, newest: Option<i64>) {
+        if newest.is_some() {
+            self.last = newest;
         }
     }
 
@@ -46,7 +51,8 @@ impl JobCursor {
     /// that was read.
     pub async fn read_next(&mut self, shop: &Shop) -> Vec<JobRow> {
         let Some(last) = self.last else {
-            self.skip(shop, 0).await;
+            let newest = self.find_newest(shop, 0).await;
+            self.skip(newest);
             return Vec::new();
         };
         let jobs = table::list_after(&shop.store, last, READ_LEN).await;

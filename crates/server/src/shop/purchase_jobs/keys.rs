@@ -2,7 +2,7 @@
 
 use crate::shop::idempotency_keys::{IdempotencyKey, KEY_LEN_MAX};
 use crate::store::{Store, StoreError, turnstile_jobs as table};
-use sale::RequestKey;
+use sale::{RequestKey, SaleId};
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,6 +32,11 @@ impl JobKey {
         let is_valid =
             (1..=KEY_LEN_MAX).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
         if is_valid { Ok(Self(text.into())) } else { Err(JobKeyError) }
+    }
+
+    /// A key that was one when it was stored.
+    pub(super) fn from_stored(text: &str) -> Self {
+        Self(text.into())
     }
 
     #[must_use]
@@ -83,12 +88,29 @@ impl JobKeys {
     /// Waits until no other request has a permit for the key.
     pub(super) async fn claim(self: &Arc<Self>, key: &JobKey) -> KeyPermit {
         // Made before the wait, so that a caller who gives up leaves nothing behind.
-        let mut permit =
-            KeyPermit { keys: Arc::clone(self), key: key.clone(), guard: None, is_surely_unused: false };
-        let lock = Arc::clone(self.shard(key).in_flight.entry(key.clone()).or_default());
+        let (mut permit, lock) = self.prepare_permit(key);
         permit.guard = Some(lock.lock_owned().await);
         permit.is_surely_unused = !self.may_be_used(key);
         permit
+    }
+
+    /// A permit, if no other request has one for the key.
+    pub(super) fn try_claim(self: &Arc<Self>, key: &JobKey) -> Option<KeyPermit> {
+        let (mut permit, lock) = self.prepare_permit(key);
+        permit.guard = Some(lock.try_lock_owned().ok()?);
+        Some(permit)
+    }
+
+    fn prepare_permit(self: &Arc<Self>, key: &JobKey) -> (KeyPermit, Arc<AsyncMutex<()>>) {
+        let permit = KeyPermit {
+            keys: Arc::clone(self),
+            key: key.clone(),
+            guard: None,
+            is_surely_unused: false,
+            earlier_sales: Vec::new(),
+        };
+        let lock = Arc::clone(self.shard(key).in_flight.entry(key.clone()).or_default());
+        (permit, lock)
     }
 
     /// Whether the table may have a job with the key. False only when it has none.
@@ -116,7 +138,7 @@ impl JobKeys {
             let Some((number, _)) = keys.last() else { break };
             last = *number;
             for (_, text) in &keys {
-                self.mark_used(&JobKey(text.as_str().into()));
+                self.mark_used(&JobKey::from_stored(text));
             }
             if self.is_full.load(Ordering::SeqCst) {
                 return Ok(());
@@ -143,6 +165,8 @@ pub struct KeyPermit {
     guard: Option<OwnedMutexGuard<()>>,
     /// Whether no row can have the key: this process writes all rows, and has written none with it.
     is_surely_unused: bool,
+    /// Sales in which an earlier request of the buyer with this key got no answer.
+    earlier_sales: Vec<SaleId>,
 }
 
 impl KeyPermit {
@@ -153,6 +177,16 @@ impl KeyPermit {
 
     pub(super) fn is_surely_unused(&self) -> bool {
         self.is_surely_unused
+    }
+
+    pub(super) fn earlier_sales(&self) -> &[SaleId] {
+        &self.earlier_sales
+    }
+
+    pub(super) fn add_earlier_sale(&mut self, sale: SaleId) {
+        if !self.earlier_sales.contains(&sale) {
+            self.earlier_sales.push(sale);
+        }
     }
 }
 
@@ -206,10 +240,13 @@ mod tests {
         let mut second = Box::pin(keys.claim(&waiting));
         let mut third = Box::pin(keys.claim(&waiting));
         assert!(second.as_mut().now_or_never().is_none() && third.as_mut().now_or_never().is_none());
+        assert!(keys.try_claim(&waiting).is_none());
         drop(first);
         let second = second.await;
         assert!(third.as_mut().now_or_never().is_none());
         drop((second, third, other));
+        assert_eq!(in_flight(&keys), 0);
+        drop(keys.try_claim(&waiting).unwrap());
         assert_eq!(in_flight(&keys), 0);
     }
 

@@ -4,8 +4,11 @@
 use super::JobKey;
 use crate::store::guests::{self, GuestRow};
 use crate::store::turnstile_jobs::{self as table, JobRow, StrayOrder};
+use crate::store::turnstile_pending_jobs::{self as pending_jobs, PendingJobRow};
 use crate::store::{Store, StoreError};
+use sale::Timestamp;
 use std::collections::{HashMap, HashSet};
+use uuid::Uuid;
 
 /// A decided job. Its number is given to it when it is written.
 #[derive(Clone, Debug)]
@@ -15,6 +18,26 @@ pub(super) struct NewJob {
     pub guest: Option<GuestRow>,
     /// Whether no row can have the key, so that it is not looked up.
     pub is_surely_unused: bool,
+    /// The row of the pending purchase that ends with this job.
+    pub pending: Option<Uuid>,
+}
+
+/// What is written of a purchase that is under way.
+#[derive(Clone, Debug)]
+pub(super) enum PendingWrite {
+    /// The engine is about to be asked. Other instances leave the purchase alone until `leased_until`.
+    Begin { job: PendingJobRow, leased_until: Timestamp },
+    /// It sold nothing.
+    Forget(Uuid),
+}
+
+/// What the tables know of a key.
+#[derive(Clone, Debug, Default)]
+pub(super) struct KeyRecord {
+    /// The job that has used it.
+    pub used: Option<JobRow>,
+    /// Purchases with it that are under way or got no answer.
+    pub pending: Vec<PendingJobRow>,
 }
 
 /// What became of a row.
@@ -31,17 +54,22 @@ pub(super) async fn write_batch(
     jobs: Vec<NewJob>,
 ) -> Result<(Vec<JobWrite>, i64), StoreError> {
     let mut writing = store.begin().await?;
-    let mut last = table::lock(&mut writing).await?;
     let to_look_up = jobs.iter().filter(|job| !job.is_surely_unused);
     let keys: Vec<&str> = to_look_up.map(|job| job.row.key.as_str()).collect();
+    // Where no key can be taken, the number of rows is known before.
+    let counted = if keys.is_empty() { jobs.len() } else { 0 };
+    let locked = table::lock_numbers(&mut writing, counted).await?;
+    let mut last = locked - i64::try_from(counted).unwrap_or(i64::MAX);
     let found = table::find_by_keys_locked(&mut writing, &keys).await?;
     let mut taken: HashMap<String, JobRow> = found.into_iter().map(|row| (row.key.clone(), row)).collect();
     let (mut rows, mut new_guests, mut known) = (Vec::new(), Vec::new(), HashSet::new());
     let mut replies = Vec::with_capacity(jobs.len());
+    let ended: Vec<Uuid> = jobs.iter().filter_map(|job| job.pending).collect();
     for NewJob { mut row, guest, .. } in jobs {
         if let Some(before) = taken.get(&row.key) {
             if let Some(stray) = find_stray(before, &row) {
                 table::insert_stray(&mut writing, stray).await?;
+                new_guests.extend(guest.filter(|guest| known.insert(guest.buyer)));
             }
             replies.push(JobWrite::KeyTaken(before.clone()));
             continue;
@@ -55,16 +83,56 @@ pub(super) async fn write_batch(
     }
     guests::insert(&mut writing, &new_guests).await?;
     table::insert(&mut writing, &rows).await?;
+    if rows.len() > counted {
+        table::lock_numbers(&mut writing, rows.len() - counted).await?;
+    }
+    pending_jobs::delete(&mut writing, &ended).await?;
     writing.commit().await?;
     Ok((replies, last))
 }
 
-/// Looks up the jobs that have used these keys: a query for many callers, of whom each gets the job of its key.
-pub(super) async fn read_batch(store: &Store, keys: Vec<JobKey>) -> Result<Vec<Option<JobRow>>, StoreError> {
+/// Writes what begins and ends in one transaction.
+pub(super) async fn write_pending_batch(
+    store: &Store,
+    writes: Vec<PendingWrite>,
+) -> Result<Vec<()>, StoreError> {
+    let (mut begun, mut ended, mut lease) = (Vec::new(), Vec::new(), Timestamp(i64::MIN));
+    let replies = vec![(); writes.len()];
+    for write in writes {
+        match write {
+            PendingWrite::Begin { job, leased_until } => {
+                begun.push(job);
+                lease = lease.max(leased_until);
+            }
+            PendingWrite::Forget(id) => ended.push(id),
+        }
+    }
+    let mut writing = store.begin().await?;
+    pending_jobs::insert(&mut writing, &begun, lease).await?;
+    pending_jobs::delete(&mut writing, &ended).await?;
+    writing.commit().await?;
+    Ok(replies)
+}
+
+/// Looks up what the tables know of these keys: a query of each table for many callers. Purchases that are under way are read where other
+/// instances have some.
+pub(super) async fn read_batch(
+    store: &Store,
+    keys: Vec<JobKey>,
+    reads_pending: bool,
+) -> Result<Vec<KeyRecord>, StoreError> {
     let texts: Vec<&str> = keys.iter().map(JobKey::as_str).collect();
-    let found = table::find_by_keys(store, &texts).await?;
-    let found: HashMap<&str, &JobRow> = found.iter().map(|row| (row.key.as_str(), row)).collect();
-    Ok(texts.iter().map(|key| found.get(key).copied().cloned()).collect())
+    let mut records: HashMap<&str, KeyRecord> = HashMap::new();
+    // A purchase that ends between the two queries is found by the second one.
+    let pending = if reads_pending { pending_jobs::find_by_keys(store, &texts).await? } else { Vec::new() };
+    let used = table::find_by_keys(store, &texts).await?;
+    for job in &pending {
+        records.entry(&job.key).or_default().pending.push(job.clone());
+    }
+    for job in &used {
+        records.entry(&job.key).or_default().used = Some(job.clone());
+    }
+    Ok(texts.iter().map(|key| records.get(key).cloned().unwrap_or_default()).collect())
 }
 
 /// The unit that a job sold, when another job with its key did not sell the same.
@@ -99,7 +167,7 @@ mod tests {
             created_at,
         };
         let guest = GuestRow { buyer, origin: "turnstile", name: "ada".into(), created_at };
-        NewJob { row, guest: Some(guest), is_surely_unused: false }
+        NewJob { row, guest: Some(guest), is_surely_unused: false, pending: None }
     }
 
     fn sold(order: u128) -> JobResult {
@@ -150,5 +218,41 @@ mod tests {
         assert!(table::find_by_key(&store, "a").await.unwrap().is_some());
         let (replies, _) = write_batch(&store, vec![job("b", 3, sold(3))]).await.unwrap();
         assert_eq!(numbers(&replies), [Some(3)], "the key is free, and its number stays gone");
+    }
+
+    #[tokio::test]
+    async fn a_pending_purchase_ends_with_its_job_and_is_leased_to_one_instance() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        store.migrate().await.unwrap();
+        let pending = |key: &str, id: u128| {
+            let JobRow { buyer, user, product, sale, created_at, .. } = job(key, id, sold(id)).row;
+            let (id, key, order) = (Uuid::from_u128(id), key.into(), OrderId(Uuid::from_u128(id)));
+            PendingJobRow { id, key, buyer, user, product, sale, order, created_at }
+        };
+        let begin =
+            |job: &PendingJobRow| PendingWrite::Begin { job: job.clone(), leased_until: Timestamp(50) };
+        let (one, two, three) = (pending("a", 1), pending("a", 2), pending("b", 3));
+        // The first is written twice, as after a lost reply.
+        let writes = [&one, &two, &three, &one].map(begin).to_vec();
+        write_pending_batch(&store, writes).await.unwrap();
+        write_pending_batch(&store, vec![PendingWrite::Forget(two.id)]).await.unwrap();
+
+        let keys = ["a", "b", "c"].map(|key| JobKey::new(key).unwrap());
+        let found = read_batch(&store, keys.to_vec(), true).await.unwrap();
+        let known: Vec<_> = found.iter().map(|record| record.pending.as_slice()).collect();
+        assert_eq!(known, [&[one.clone()][..], &[three.clone()], &[]]);
+        let decided = NewJob { pending: Some(one.id), ..job("a", 1, sold(1)) };
+        write_batch(&store, vec![decided]).await.unwrap();
+        let found = read_batch(&store, keys.to_vec(), true).await.unwrap();
+        assert!(found[0].pending.is_empty() && found[0].used.is_some());
+
+        let lease = async |now: i64| {
+            pending_jobs::lease(&store, Timestamp(now), Timestamp(now + 30), 10).await.unwrap()
+        };
+        assert_eq!(lease(50).await, [], "its instance works on it");
+        assert_eq!(lease(51).await, [three.clone()]);
+        assert_eq!(lease(80).await, [], "another has it");
+        assert_eq!(lease(82).await, [three]);
     }
 }

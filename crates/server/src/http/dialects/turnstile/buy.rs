@@ -8,8 +8,9 @@ use super::{find_sale, require_product};
 use crate::http::idempotency::IDEMPOTENCY_KEY;
 use crate::http::limits::{LimitClass, LimitKey};
 use crate::http::problem::kind;
+use crate::shop::group_commit::RowNotWritten;
 use crate::shop::guests::DialectGuest;
-use crate::shop::purchase_jobs::{self, JobKey, JobReply, JobRequest, JobRow, KeyPermit, KeyState};
+use crate::shop::purchase_jobs::{self, JobError, JobKey, JobReply, JobRequest, JobRow, KeyPermit, KeyState};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use sale::{BuyerId, Refusal};
@@ -30,18 +31,31 @@ pub(super) async fn buy(
     let key = read_key(&headers)?;
     let product = require_product(&state, fields.text("productId")?)?;
     let guest = read_guest(&fields)?;
-    let permit = match purchase_jobs::claim_key(&state.app.shop, &key).await? {
+    let claimed = purchase_jobs::claim_key(&state.app.shop, &key, guest.buyer()).await;
+    let permit = match claimed.map_err(no_answer)? {
         KeyState::Unused(permit) => permit,
         KeyState::Used(job) => return Err(key_used(&job, guest.buyer())),
     };
-    let limit_key = LimitKey::from_buyer(guest.buyer());
+    // A client that hangs up leaves no request counted that is not acknowledged.
+    let counted = tokio::spawn(async move { run_counted_job(&state, permit, guest, product).await });
+    // A panic was logged.
+    counted.await.unwrap_or_else(|_| Err(no_answer(RowNotWritten.into())))
+}
+
+/// Counts the request; only an acknowledged one stays counted.
+async fn run_counted_job(
+    state: &DialectContext,
+    permit: KeyPermit,
+    guest: DialectGuest,
+    product: String,
+) -> Result<DialectReply, DialectError> {
+    let (buyer, limit_key) = (guest.buyer(), LimitKey::from_buyer(guest.buyer()));
     if let Err(too_fast) = state.count_request(LimitClass::Turnstile, limit_key).await {
-        let peer_job = wait_for_peer_job(&state, &key).await?;
-        return Err(peer_job.map_or(too_fast, |job| key_used(&job, guest.buyer())));
+        let peer_job = wait_for_peer_job(state, permit.key()).await?;
+        return Err(peer_job.map_or(too_fast, |job| key_used(&job, buyer)));
     }
-    let reply = run_job(&state, permit, guest, product).await;
+    let reply = run_job(state, permit, guest, product).await;
     if reply.is_err() {
-        // Only an acknowledged request counts.
         state.return_request(LimitClass::Turnstile, limit_key).await;
     }
     reply
@@ -69,12 +83,15 @@ async fn run_job(
         Ok(JobReply::NotOpen(refusal)) => {
             Err(DialectError::refused(StatusCode::FORBIDDEN, refusal, closed_message(refusal)))
         }
-        Err(_no_answer) => {
-            let message = "the purchase got no answer; send the same request again, it never buys twice";
-            let error = DialectError::new(StatusCode::SERVICE_UNAVAILABLE, message);
-            Err(DialectError { retry_after_s: Some(RETRY_AFTER_S), ..error.code(kind::UNAVAILABLE.code) })
-        }
+        Err(error) => Err(no_answer(error)),
     }
+}
+
+/// 503.
+fn no_answer(_: JobError) -> DialectError {
+    let message = "the purchase got no answer; send the same request again, it never buys twice";
+    let error = DialectError::new(StatusCode::SERVICE_UNAVAILABLE, message);
+    DialectError { retry_after_s: Some(RETRY_AFTER_S), ..error.code(kind::UNAVAILABLE.code) }
 }
 
 fn acknowledge(job: &JobRow) -> DialectReply {
