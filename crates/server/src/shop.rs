@@ -42,6 +42,7 @@ pub mod single_orders;
 pub mod sold_out_memory;
 pub mod tenancy;
 mod unprojected;
+pub mod webhooks;
 
 use crate::clock::TimeSource;
 use crate::store::Store;
@@ -70,6 +71,7 @@ pub struct Shop {
     pub sold_out: sold_out_memory::SoldOutMemory,
     pub jobs: purchase_jobs::PurchaseJobs,
     pub guest_limits: native_guests::GuestLimits,
+    pub webhooks: webhooks::WebhookService,
     /// Where buyers reach the shop, if the merchant has said so.
     pub public_url: Option<public_url::PublicUrl>,
 }

@@ -30,6 +30,8 @@ pub mod sold_out_attempts;
 pub mod table_totals;
 pub mod token_lifetimes;
 pub mod turnstile_jobs;
+pub mod webhook_deliveries;
+pub mod webhook_endpoints;
 
 pub mod ledger_traces;
 
@@ -331,12 +333,14 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         .chain(buyer_identities::find_statements().iter().map(String::as_str))
         .chain(turnstile_jobs::STATEMENTS.iter().copied())
         .chain([turnstile_jobs::find_by_keys_statement()])
+        .chain(webhook_endpoints::STATEMENTS.iter().copied())
+        .chain(webhook_deliveries::STATEMENTS.iter().copied())
         .chain(moves::STATEMENTS.iter().copied())
         .chain(token_lifetimes::STATEMENTS.iter().copied())
         .chain(bulk_inserts().into_iter().flat_map(bulk_insert::BulkInsert::statements))
 }
 
-fn bulk_inserts() -> [&'static bulk_insert::BulkInsert; 8] {
+fn bulk_inserts() -> [&'static bulk_insert::BulkInsert; 10] {
     [
         &orders::UPSERT,
         &queue::UPSERT,
@@ -346,6 +350,8 @@ fn bulk_inserts() -> [&'static bulk_insert::BulkInsert; 8] {
         &guests::INSERT,
         &sold_out_attempts::UPSERT,
         &turnstile_jobs::INSERT,
+        &webhook_deliveries::INSERT_EVENTS,
+        &webhook_deliveries::INSERT_DELIVERIES,
     ]
 }
 

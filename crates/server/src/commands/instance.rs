@@ -12,6 +12,7 @@ mod clock_check;
 mod dialects;
 mod file_watch;
 mod followers;
+mod webhooks;
 
 use super::database::{self, DatabaseUrl};
 use super::settings::{Serve, ServeRoles};
@@ -207,6 +208,7 @@ impl ServerInstance {
         let public_url = settings.public_url_at(address);
         let (shop, inbox) =
             open_shop(&settings, store, &engine, &metrics, &projector_metrics, public_url).await?;
+        webhooks::require_public_url(&shop).await?;
         let first_admin = match kind {
             InstanceKind::Serve => make_first_admin(&settings, &shop.accounts).await?,
             InstanceKind::Worker => None,
@@ -257,6 +259,7 @@ impl ServerInstance {
             tasks.push(tokio::spawn(watch_files(Arc::clone(&app), files, stopping.clone())));
         }
         if does_due_work {
+            tasks.push(webhooks::start_sender(&app, &stopping));
             tasks.push(tokio::spawn(Arc::clone(&app.shop.payments).run_reconciler(stopping.clone())));
         }
         tasks.push(tokio::spawn(background::poll_peers(Arc::clone(&app), peers, stopping)));

@@ -3,6 +3,7 @@
 
 mod dialects;
 mod parse;
+mod webhooks;
 
 use super::CommandError;
 use super::database::DatabaseUrl;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 pub use dialects::{DialectArguments, DialectMount};
 pub use parse::duration;
+pub use webhooks::WebhookArguments;
 
 /// Runs the shop.
 #[derive(Debug, Clone, Args)]
@@ -63,6 +65,9 @@ pub struct Serve {
     /// Whether buyers may come without an account, with an e-mail address alone.
     #[arg(long, env = "DOORBUSTER_GUESTS", value_enum, default_value = "off")]
     pub guests: OnOff,
+
+    #[command(flatten)]
+    pub webhooks: WebhookArguments,
 
     #[command(flatten)]
     pub dialects: DialectArguments,

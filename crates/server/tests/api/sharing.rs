@@ -57,6 +57,11 @@ pub async fn second_shop(app: &TestApp) -> Shop {
         summaries: server::shop::summary::SummaryCache::default(),
         accounts,
         mailboxes: server::shop::mailboxes::MailboxClaims::default(),
+        webhooks: server::shop::webhooks::WebhookService {
+            client: Arc::clone(&ours.webhooks.client),
+            wake: Arc::default(),
+            source: None,
+        },
         public_url: None,
     }
 }

@@ -26,10 +26,12 @@ use crate::shop::receipts::ReceiptSigner;
 use crate::shop::sold_out_memory::SoldOutMemory;
 use crate::shop::summary::SummaryCache;
 use crate::shop::tenancy::Tenancy;
+use crate::shop::webhooks::WebhookService;
 use crate::store::Store;
 use crate::telemetry::followers::FollowerMetrics;
 use crate::telemetry::metrics::{Counter, ServerMetrics};
 use crate::telemetry::sales::SaleGauges;
+use crate::webhooks::client::{WebhookClient, load_tls_config};
 use anyhow::Context;
 use engine::{RunningEngine, SaleView};
 use sale::Timestamp;
@@ -86,6 +88,7 @@ pub(super) async fn open_shop(
     let accounts =
         AccountService { now: Arc::clone(&now), store: store.clone(), tokens, passwords, refresh_ttl_ms };
     let guests = GuestBook::start(store.clone(), Arc::clone(&now));
+    let webhooks = open_webhooks(settings, public_url.as_ref());
     let sold_out = SoldOutMemory::start(store.clone(), tenancy);
     let jobs = PurchaseJobs::start(store.clone());
     metrics.register("jobs_running", "Purchase jobs that are being decided or written", jobs.running.clone());
@@ -109,9 +112,20 @@ pub(super) async fn open_shop(
         sold_out,
         jobs,
         guest_limits: GuestLimits::new(settings.guests == OnOff::On),
+        webhooks,
         public_url,
     };
     Ok((shop, inbox))
+}
+
+fn open_webhooks(settings: &Serve, public_url: Option<&PublicUrl>) -> WebhookService {
+    let resolver = Arc::clone(&settings.webhooks.webhook_resolver.0);
+    let client = WebhookClient::new(settings.webhooks.policy(), resolver, load_tls_config());
+    WebhookService {
+        client: Arc::new(client),
+        wake: Arc::default(),
+        source: public_url.map(ToString::to_string),
+    }
 }
 
 /// A data folder is locked. A database may have other processes, also without a Valkey: one whose ledger was taken over may still
