@@ -65,6 +65,7 @@ pub struct ServerInstance {
     tasks: Vec<JoinHandle<()>>,
     projector: FollowerThread,
     warmup: FollowerThread,
+    receivers: Vec<FollowerThread>,
     engine: RunningEngine,
     drain_limit: Duration,
 }
@@ -237,6 +238,7 @@ impl ServerInstance {
 
         let (stop, stopping) = watch::channel(false);
         let warmup = followers::start_warmup(&mut starter, &app.shop).await?;
+        let receivers = followers::start_receivers(&mut starter, &app.shop, does_due_work)?;
         let dialects = match dialects {
             Some(dialects) => Some(dialects.start(&app, &settings, &stopping).await?),
             None => None,
@@ -274,6 +276,7 @@ impl ServerInstance {
             tasks,
             projector,
             warmup,
+            receivers,
             engine,
             drain_limit,
         })
@@ -293,11 +296,15 @@ impl ServerInstance {
         if !self.app.shop.payments.drain(self.drain_limit).await {
             tracing::warn!("payments were still under way; the next start settles them");
         }
-        let (engine, projector, warmup) = (self.engine, self.projector, self.warmup);
+        let (engine, projector, warmup, receivers) =
+            (self.engine, self.projector, self.warmup, self.receivers);
         let stopped = tokio::task::spawn_blocking(move || {
             warmup.stop();
             engine.stop();
             projector.stop();
+            for receiver in receivers {
+                receiver.stop();
+            }
             if let Some(live_updates) = live_updates {
                 live_updates.stop();
             }

@@ -58,6 +58,7 @@ pub async fn second_shop(app: &TestApp) -> Shop {
         accounts,
         mailboxes: server::shop::mailboxes::MailboxClaims::default(),
         public_url: None,
+        events: ours.events.clone(),
     }
 }
 

@@ -21,6 +21,7 @@ use crate::shop::native_guests::GuestLimits;
 use crate::shop::payments::charge_table::ChargeTable;
 use crate::shop::payments::{PaymentService, ReconcileTiming};
 use crate::shop::public_url::PublicUrl;
+use crate::shop::published_events::EventPublisher;
 use crate::shop::purchase_jobs::PurchaseJobs;
 use crate::shop::receipts::ReceiptSigner;
 use crate::shop::sold_out_memory::SoldOutMemory;
@@ -85,6 +86,7 @@ pub(super) async fn open_shop(
     let refresh_ttl_ms = i64::try_from(settings.refresh_ttl.as_millis()).unwrap_or(i64::MAX);
     let accounts =
         AccountService { now: Arc::clone(&now), store: store.clone(), tokens, passwords, refresh_ttl_ms };
+    let events = EventPublisher::new(settings.event_addresses(public_url.as_ref()), Arc::clone(&catalogue));
     let guests = GuestBook::start(store.clone(), Arc::clone(&now));
     let sold_out = SoldOutMemory::start(store.clone(), tenancy);
     let jobs = PurchaseJobs::start(store.clone());
@@ -110,6 +112,7 @@ pub(super) async fn open_shop(
         jobs,
         guest_limits: GuestLimits::new(settings.guests == OnOff::On),
         public_url,
+        events,
     };
     Ok((shop, inbox))
 }
