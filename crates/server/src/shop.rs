@@ -35,6 +35,7 @@ pub mod native_guests;
 pub mod peer_changes;
 pub mod projection;
 pub mod public_url;
+pub mod published_events;
 pub mod purchase_jobs;
 pub mod receipts;
 pub mod single_attempts;
@@ -74,4 +75,6 @@ pub struct Shop {
     pub webhooks: webhooks::WebhookService,
     /// Where buyers reach the shop, if the merchant has said so.
     pub public_url: Option<public_url::PublicUrl>,
+    /// Makes the events that other systems read.
+    pub events: published_events::EventPublisher,
 }

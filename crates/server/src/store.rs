@@ -17,11 +17,13 @@ pub mod sales;
 pub mod attempts;
 pub mod buyer_identities;
 pub mod counters;
+pub mod event_receivers;
 pub mod followers;
 pub mod guest_orders;
 pub mod guests;
 pub mod mailbox_claims;
 pub mod orders;
+pub mod payment_events;
 pub mod payments;
 pub mod queue;
 pub mod sandbox;
@@ -302,6 +304,8 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         .chain(accounts::STATEMENTS.iter().copied())
         .chain(sessions::STATEMENTS.iter().copied())
         .chain(payments::statements())
+        .chain(payment_events::STATEMENTS.iter().copied())
+        .chain(event_receivers::STATEMENTS.iter().copied())
         .chain(sandbox::STATEMENTS.iter().copied())
         .chain(admin_keys::STATEMENTS.iter().copied())
         .chain(products::STATEMENTS.iter().copied())

@@ -151,6 +151,7 @@ static OPERATIONS: &[ApiOperation] = {
         operation("GET", "/readyz", "getReadiness", Probe, &[&UNAVAILABLE]),
         operation("GET", "/health", "getHealth", Probe, &[]),
         operation("GET", "/.well-known/jwks.json", "getSigningKeys", Probe, &[]),
+        operation("GET", "/schemas/events/{file}", "getEventSchema", Probe, &[]),
     ]
 };
 

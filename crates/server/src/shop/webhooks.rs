@@ -28,8 +28,6 @@ pub struct WebhookService {
     pub client: Arc<WebhookClient>,
     /// Wakes the sender of this process.
     pub wake: Arc<Notify>,
-    /// Where events come from, by CloudEvents: the public address unless the merchant says otherwise.
-    pub source: Option<String>,
 }
 
 /// Why a request about webhooks is refused.

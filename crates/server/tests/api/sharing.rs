@@ -60,9 +60,9 @@ pub async fn second_shop(app: &TestApp) -> Shop {
         webhooks: server::shop::webhooks::WebhookService {
             client: Arc::clone(&ours.webhooks.client),
             wake: Arc::default(),
-            source: None,
         },
         public_url: None,
+        events: ours.events.clone(),
     }
 }
 

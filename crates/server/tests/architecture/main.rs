@@ -15,13 +15,15 @@ use std::path::{Path, PathBuf};
 /// read the engine's view of a sale; their commands to the engine go through `shop`.
 const MODULES: &str = "
     doorbuster → commands
-    commands   → http realtime followers shop store payments webhooks auth telemetry clock engine rehearsal sale
+    commands   → http realtime followers shop store payments webhooks auth telemetry clock engine rehearsal sale documents::EventAddresses
 
     http       → shop_documents documents shop auth telemetry clock client_network sale engine::SaleView engine::valkey_connection engine::error_text
     realtime   → shop_documents documents shop auth telemetry clock client_network sale engine::SaleView
     shop_documents → documents shop sale engine::SaleView
     followers  → shop_documents documents shop store telemetry clock engine sale
 
+    shop::published_events → documents shop store telemetry clock engine sale
+    shop::webhooks → documents::EventType shop store webhooks telemetry clock engine sale
     shop       → store payments webhooks auth telemetry clock engine sale
 
     store      → webhooks telemetry clock sale

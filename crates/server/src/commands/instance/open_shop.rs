@@ -21,6 +21,7 @@ use crate::shop::native_guests::GuestLimits;
 use crate::shop::payments::charge_table::ChargeTable;
 use crate::shop::payments::{PaymentService, ReconcileTiming};
 use crate::shop::public_url::PublicUrl;
+use crate::shop::published_events::EventPublisher;
 use crate::shop::purchase_jobs::PurchaseJobs;
 use crate::shop::receipts::ReceiptSigner;
 use crate::shop::sold_out_memory::SoldOutMemory;
@@ -87,8 +88,9 @@ pub(super) async fn open_shop(
     let refresh_ttl_ms = i64::try_from(settings.refresh_ttl.as_millis()).unwrap_or(i64::MAX);
     let accounts =
         AccountService { now: Arc::clone(&now), store: store.clone(), tokens, passwords, refresh_ttl_ms };
+    let events = EventPublisher::new(settings.event_addresses(public_url.as_ref()), Arc::clone(&catalogue));
     let guests = GuestBook::start(store.clone(), Arc::clone(&now));
-    let webhooks = open_webhooks(settings, public_url.as_ref());
+    let webhooks = open_webhooks(settings);
     let sold_out = SoldOutMemory::start(store.clone(), tenancy);
     let jobs = PurchaseJobs::start(store.clone());
     metrics.register("jobs_running", "Purchase jobs that are being decided or written", jobs.running.clone());
@@ -114,18 +116,15 @@ pub(super) async fn open_shop(
         guest_limits: GuestLimits::new(settings.guests == OnOff::On),
         webhooks,
         public_url,
+        events,
     };
     Ok((shop, inbox))
 }
 
-fn open_webhooks(settings: &Serve, public_url: Option<&PublicUrl>) -> WebhookService {
+fn open_webhooks(settings: &Serve) -> WebhookService {
     let resolver = Arc::clone(&settings.webhooks.webhook_resolver.0);
     let client = WebhookClient::new(settings.webhooks.policy(), resolver, load_tls_config());
-    WebhookService {
-        client: Arc::new(client),
-        wake: Arc::default(),
-        source: public_url.map(ToString::to_string),
-    }
+    WebhookService { client: Arc::new(client), wake: Arc::default() }
 }
 
 /// A data folder is locked. A database may have other processes, also without a Valkey: one whose ledger was taken over may still

@@ -56,7 +56,7 @@ pub struct EndpointWithSecret {
 /// # Errors
 /// When the tables do not answer.
 pub async fn create(shop: &Shop, draft: EndpointDraft) -> WebhookResult<EndpointWithSecret> {
-    if shop.webhooks.source.is_none() {
+    if shop.public_url.is_none() {
         return Ok(Err(WebhookRefusal::PublicUrlMissing));
     }
     let checked = match check_url(shop, &draft.url).await {
@@ -92,6 +92,14 @@ pub async fn create(shop: &Shop, draft: EndpointDraft) -> WebhookResult<Endpoint
     rows::insert(&shop.store, &endpoint, &secret).await?;
     shop.webhooks.wake.notify_one();
     Ok(Ok(EndpointWithSecret { endpoint, secret }))
+}
+
+/// Whether there is an endpoint.
+///
+/// # Errors
+/// When the tables do not answer.
+pub async fn have_any(shop: &Shop) -> Result<bool, StoreError> {
+    Ok(rows::count(&shop.store).await? > 0)
 }
 
 /// All endpoints, the oldest first.

@@ -1,44 +1,16 @@
 //! From events to deliveries: for each event one delivery to each endpoint that wants it. It sends nothing.
 
-use super::{EndpointRow, WebhookService};
+use super::EndpointRow;
 use crate::shop::ids;
 use crate::store::webhook_deliveries::{self, EventRow, NewDelivery};
 use crate::store::{StoreError, StoreTransaction};
+use documents::EventType;
 use sale::{BuyerId, SaleId, Timestamp};
 use serde_json::json;
 use uuid::Uuid;
 
 /// Instead of types: all of them.
 pub const ALL_TYPES: &str = "*";
-
-/// The types of events, without their prefix.
-pub const EVENT_TYPES: [&str; 25] = [
-    "sale.announced",
-    "sale.changed",
-    "sale.started",
-    "sale.paused",
-    "sale.resumed",
-    "sale.closed",
-    "sale.ended",
-    "sale.restocked",
-    "sale.sold_out",
-    "line.joined",
-    "line.left",
-    "line.admitted",
-    "line.extended",
-    "line.lapsed",
-    "order.held",
-    "order.extended",
-    "order.confirmed",
-    "order.expired",
-    "order.cancelled",
-    "order.declined",
-    "order.refunded",
-    "payment.captured",
-    "payment.declined",
-    "payment.refunded",
-    "payment.disputed",
-];
 
 /// The type of an event that a merchant sends to try an endpoint out.
 pub const TEST_TYPE: &str = "webhook.test";
@@ -59,9 +31,10 @@ pub struct OutgoingEvent {
     pub body: String,
 }
 
+/// Whether there is a type of this name, without the prefix.
 #[must_use]
 pub fn is_event_type(name: &str) -> bool {
-    EVENT_TYPES.contains(&name)
+    EventType::ALL.iter().any(|known| known.short_name() == name)
 }
 
 /// Writes the deliveries of events, in the transaction that moves the follower's offset. Returns how many there are at most: those that
@@ -78,7 +51,8 @@ pub async fn write_deliveries(
     let (mut rows, mut deliveries) = (Vec::new(), Vec::new());
     for event in events {
         let count = deliveries.len();
-        let wanting = endpoints.iter().filter(|endpoint| wants(endpoint, &event));
+        let wanting =
+            endpoints.iter().filter(|endpoint| wants_event(endpoint, &event.kind, event.sale, event.at));
         deliveries.extend(wanting.map(|endpoint| NewDelivery {
             id: ids::new(now),
             endpoint: endpoint.id,
@@ -96,11 +70,11 @@ pub async fn write_deliveries(
 }
 
 /// Whether an endpoint gets an event: it is enabled, was there when the event happened, and asked for its type and its sale.
-fn wants(endpoint: &EndpointRow, event: &OutgoingEvent) -> bool {
-    let wants_type = || endpoint.types.iter().any(|name| *name == ALL_TYPES || *name == event.kind);
-    let wants_sale =
-        || endpoint.sales.is_empty() || event.sale.is_some_and(|sale| endpoint.sales.contains(&sale));
-    let was_there = || event.at.plus_ms(CLOCK_TOLERANCE_MS) >= endpoint.created_at;
+#[must_use]
+pub fn wants_event(endpoint: &EndpointRow, kind: &str, sale: Option<SaleId>, at: Timestamp) -> bool {
+    let wants_type = || endpoint.types.iter().any(|name| name == ALL_TYPES || name == kind);
+    let wants_sale = || endpoint.sales.is_empty() || sale.is_some_and(|sale| endpoint.sales.contains(&sale));
+    let was_there = || at.plus_ms(CLOCK_TOLERANCE_MS) >= endpoint.created_at;
     endpoint.disabled.is_none() && wants_type() && wants_sale() && was_there()
 }
 
@@ -112,18 +86,14 @@ impl OutgoingEvent {
 }
 
 /// The event and the delivery of a test of an endpoint.
-pub(super) fn build_test(
-    service: &WebhookService,
-    endpoint: Uuid,
-    now: Timestamp,
-) -> (EventRow, NewDelivery) {
+pub(super) fn build_test(source: &str, endpoint: Uuid, now: Timestamp) -> (EventRow, NewDelivery) {
     let id = ids::new(now);
     let event = format!("webhooks/{endpoint}/test/{id}");
     let time = jiff::Timestamp::from_millisecond(now.0).map(|time| time.to_string()).unwrap_or_default();
     let body = json!({
         "specversion": "1.0",
         "id": event,
-        "source": service.source.as_deref().unwrap_or_default(),
+        "source": source,
         "type": format!("doorbuster.{TEST_TYPE}"),
         "subject": endpoint,
         "time": time,

@@ -1,6 +1,7 @@
 //! Moves a payment from one state to the next, by compare-and-set, and only for the process that holds its lease.
 
 use super::{LeasedPayment, PaymentLease, PaymentRow, PaymentState, keys};
+use crate::store::payment_events::{self, PaymentEventState};
 use crate::store::{Store, StoreError, StoreTransaction};
 use sale::Timestamp;
 
@@ -31,7 +32,8 @@ SET state = 'refunding', restock = $1, updated_at = $2, try_at = $3, tries = 0, 
 WHERE id = $6 AND state = 'captured'
 RETURNING id";
 
-/// Moves a payment on from the state that it is in. `Ok(false)` when it is in another state, or the lease is lost.
+/// Moves a payment on from the state that it is in, and in the same transaction writes the step that is published, if it is one.
+/// `Ok(false)` when it is in another state, or the lease is lost.
 ///
 /// # Errors
 /// When the database fails; the change may have been made.
@@ -42,21 +44,31 @@ pub async fn change_state(
     now: Timestamp,
     try_at: Timestamp,
 ) -> Result<bool, StoreError> {
-    let changed = sqlx::query(CHANGE)
+    let query = sqlx::query(CHANGE)
         .bind(to.as_str())
         .bind(now.0)
         .bind(try_at.0)
         .bind((!to.is_settled()).then(|| leased.holder()))
         .bind(leased.id.to_string())
         .bind(leased.state.as_str())
-        .bind(leased.holder())
-        .fetch_optional(store.writer())
-        .await?;
+        .bind(leased.holder());
+    let changed = match PaymentEventState::from_state(to) {
+        None => query.fetch_optional(store.writer()).await?,
+        Some(published) => {
+            let mut writing = store.begin().await?;
+            let changed = query.fetch_optional(writing.connection()).await?;
+            if changed.is_some() {
+                payment_events::insert(&mut writing, leased.id, published).await?;
+            }
+            writing.commit().await?;
+            changed
+        }
+    };
     leased.set_settled(changed.is_some() && to.is_settled());
     Ok(changed.is_some())
 }
 
-/// Moves a payment from [`PaymentState::Started`] to [`PaymentState::Declined`]. `Ok(false)` when it is not started any more, or the
+/// Moves a payment from [`PaymentState::Started`] to [`PaymentState::Declined`], and publishes that. `Ok(false)` when it is not started any more, or the
 /// lease is lost.
 ///
 /// # Errors
@@ -67,13 +79,18 @@ pub async fn decline(
     reason: &str,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
+    let mut writing = store.begin().await?;
     let changed = sqlx::query(DECLINE)
         .bind(reason)
         .bind(now.0)
         .bind(leased.id.to_string())
         .bind(leased.holder())
-        .fetch_optional(store.writer())
+        .fetch_optional(writing.connection())
         .await?;
+    if changed.is_some() {
+        payment_events::insert(&mut writing, leased.id, PaymentEventState::Declined).await?;
+    }
+    writing.commit().await?;
     leased.set_settled(changed.is_some());
     Ok(changed.is_some())
 }
