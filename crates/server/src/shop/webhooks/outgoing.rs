@@ -110,3 +110,100 @@ pub(super) fn build_test(source: &str, endpoint: Uuid, now: Timestamp) -> (Event
     };
     (row, NewDelivery { id, endpoint, event, sale: None, created_at: now, is_urgent: true })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::webhook_deliveries::DeliveryState;
+    use crate::store::webhook_endpoints::DisabledReason;
+    use crate::store::{Store, webhook_endpoints};
+    use crate::webhooks::address::WebhookUrl;
+    use crate::webhooks::secret::WebhookSecret;
+
+    fn endpoint() -> EndpointRow {
+        let now = Timestamp(1_000_000);
+        EndpointRow {
+            id: ids::new(now),
+            url: WebhookUrl::from_saved("https://example.com/hooks").unwrap(),
+            description: None,
+            types: vec!["order.confirmed".to_owned()],
+            sales: Vec::new(),
+            include_email: false,
+            disabled: None,
+            previous_secret_until: None,
+            created_at: now,
+            updated_at: now,
+            failing_since: None,
+            gave_up_at: None,
+            paused_until: None,
+        }
+    }
+
+    fn event(id: &str, sale: SaleId) -> OutgoingEvent {
+        OutgoingEvent {
+            id: id.to_owned(),
+            kind: "order.confirmed".to_owned(),
+            sale: Some(sale),
+            buyer: None,
+            at: Timestamp(1_000_000),
+            body: "{}".to_owned(),
+        }
+    }
+
+    #[test]
+    fn an_endpoint_gets_what_it_asked_for_since_it_is_there() {
+        let (sale, other) = (SaleId(ids::new(Timestamp(1))), SaleId(ids::new(Timestamp(2))));
+        let (endpoint, at) = (endpoint(), Timestamp(1_000_000));
+        assert!(wants_event(&endpoint, "order.confirmed", Some(sale), at));
+        assert!(!wants_event(&endpoint, "order.held", Some(sale), at));
+        assert!(wants_event(&endpoint, "order.confirmed", Some(sale), at.plus_ms(-CLOCK_TOLERANCE_MS)));
+        assert!(!wants_event(&endpoint, "order.confirmed", Some(sale), at.plus_ms(-CLOCK_TOLERANCE_MS - 1)));
+        let all = EndpointRow { types: vec![ALL_TYPES.to_owned()], ..endpoint.clone() };
+        assert!(wants_event(&all, "line.left", Some(sale), at));
+        let of_sale = EndpointRow { sales: vec![sale], ..endpoint.clone() };
+        assert!(wants_event(&of_sale, "order.confirmed", Some(sale), at));
+        assert!(!wants_event(&of_sale, "order.confirmed", Some(other), at));
+        let disabled = EndpointRow { disabled: Some(DisabledReason::Gone), ..endpoint };
+        assert!(!wants_event(&disabled, "order.confirmed", Some(sale), at));
+    }
+
+    #[tokio::test]
+    async fn an_event_that_comes_again_is_written_once_and_a_restart_drops_what_waits() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        store.migrate().await.unwrap();
+        let (sale, other) = (SaleId(ids::new(Timestamp(1))), SaleId(ids::new(Timestamp(2))));
+        let endpoint = endpoint();
+        webhook_endpoints::insert(&store, &endpoint, &WebhookSecret::generate()).await.unwrap();
+        for _ in 0..2 {
+            let events = vec![event("a", sale), event("b", sale), event("c", other)];
+            let mut writing = store.begin().await.unwrap();
+            let endpoints = webhook_endpoints::list_enabled(&mut writing).await.unwrap();
+            assert_eq!(write_deliveries(&mut writing, &endpoints, events, Timestamp(7)).await.unwrap(), 3);
+            writing.commit().await.unwrap();
+        }
+        let listed = async || webhook_deliveries::list(&store, endpoint.id, None, None, 10).await.unwrap();
+        assert_eq!(listed().await.len(), 3);
+
+        // The one that has arrived stays: it is not sent again when the sale is.
+        let arrived = listed().await.into_iter().find(|delivery| delivery.event == "a").unwrap();
+        let result = webhook_deliveries::TryResult {
+            delivery: arrived.id,
+            version: 0,
+            state: DeliveryState::Delivered,
+            step: 0,
+            next_try_at: None,
+            tried_at: Timestamp(8),
+            status: Some(200),
+            error: None,
+            reply: None,
+        };
+        let mut writing = store.begin().await.unwrap();
+        webhook_deliveries::record_try(&mut writing, &result).await.unwrap();
+        webhook_deliveries::delete_pending_of_sale(&mut writing, sale).await.unwrap();
+        writing.commit().await.unwrap();
+        let mut left: Vec<String> = listed().await.into_iter().map(|delivery| delivery.event).collect();
+        left.sort();
+        assert_eq!(left, ["a", "c"]);
+    }
+}

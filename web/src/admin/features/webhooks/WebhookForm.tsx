@@ -115,10 +115,7 @@ function TypeChoice({ draft, onChange }: ChoiceProps) {
   const isAll = chosen.includes(ALL_TYPES);
   const error = draft.errorOf("types");
   return (
-    <fieldset
-      className="grid gap-3"
-      aria-describedby={error === null ? undefined : `${id}-error`}
-    >
+    <fieldset className="grid gap-3" aria-describedby={error === null ? undefined : `${id}-error`}>
       <legend className="pb-1 font-semibold">{t("webhook.types")}</legend>
       <CheckField
         label={t("webhook.all_types")}
