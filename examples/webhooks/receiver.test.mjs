@@ -29,7 +29,7 @@ test('the events of a purchase arrive with valid signatures', async (t) => {
   const { events, url } = await receive(t);
   const webhook = await shop.post('/admin/webhooks', { url, types: ['order.confirmed'], secret: SECRET });
   assert.equal(webhook.secret, SECRET);
-  const flashSaleId = await shop.sale({ quantity: 3, payment: 'none' });
+  const flashSaleId = await shop.sale({ quantity: 3, payment: 'none', limitPerBuyer: 2 });
   const order = await shop.post('/orders', { flashSaleId, quantity: 2 }, await shop.buyer());
   await waitUntil('the event arrives', () => events.length > 0);
   const [event] = events;

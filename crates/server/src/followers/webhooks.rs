@@ -11,13 +11,13 @@ use sale::SaleId;
 use std::sync::Arc;
 use tokio::sync::Notify;
 
-pub struct WebhookReceiver {
+pub struct DeliveryWriter {
     pub now: TimeSource,
     /// Wakes the sender of this process.
     pub wake: Arc<Notify>,
 }
 
-impl EventReceiver for WebhookReceiver {
+impl EventReceiver for DeliveryWriter {
     const NAME: &'static str = "webhooks";
     // It is started with the first endpoint, which gets what has happened since its creation: a start at the present would lose what
     // happens in between.

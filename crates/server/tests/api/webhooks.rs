@@ -89,7 +89,7 @@ async fn the_events_of_a_purchase_arrive_signed_and_are_listed() {
     let merchant = Merchant::sign_in(&app).await;
     let receiver = WebhookReceiver::with_status(204);
     let webhook = create(&merchant, &receiver, &["order.held", "order.confirmed", "payment.captured"]).await;
-    let sale = merchant.sale(&json!({})).await;
+    let sale = merchant.sale(&json!({"limitPerBuyer": 3})).await;
     let ada = app.register("ada").await;
     let placed = order(&app, &ada, &sale, 2).await.json();
     assert!(pay(&app, &ada, id(&placed), "approve").await.status.is_success());

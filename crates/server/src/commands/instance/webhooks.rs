@@ -3,7 +3,7 @@
 use super::super::{CommandError, random_source};
 use super::background::{measure_lags, wait};
 use super::followers::{FollowerStarter, start_receiver};
-use crate::followers::webhooks::WebhookReceiver;
+use crate::followers::webhooks::DeliveryWriter;
 use crate::http::AppState;
 use crate::shop::Shop;
 use crate::shop::webhooks::endpoints;
@@ -44,7 +44,7 @@ async fn follow_events(app: AppState, mut starter: FollowerStarter, mut stopping
         }
     }
     let webhooks = &app.shop.webhooks;
-    let receiver = WebhookReceiver { now: Arc::clone(&app.shop.now), wake: Arc::clone(&webhooks.wake) };
+    let receiver = DeliveryWriter { now: Arc::clone(&app.shop.now), wake: Arc::clone(&webhooks.wake) };
     let Ok(thread) = start_receiver(&mut starter, &app.shop, receiver, true) else {
         tracing::error!(
             "the follower of webhooks cannot start, because the system gives no thread; no event is sent; start this process again"
