@@ -14,6 +14,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use test_servers::postgres::PostgresServer;
 use test_servers::receiver::{ReceivedRequest, ReceiverAction, WebhookReceiver};
 use test_servers::wait::{HANG_LIMIT, eventually, eventually_some};
 
@@ -444,6 +445,27 @@ async fn what_waits_at_a_stop_is_sent_after_the_next_start() {
     let ids: HashSet<String> =
         receiver.requests().iter().map(|request| request.headers["webhook-id"].clone()).collect();
     assert_eq!((ids.len(), receiver.count_requests()), (1, 2), "it was sent again with the same id");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_process_sends_what_the_first_one_left() {
+    let database = PostgresServer::shared().create_database();
+    let flags: Vec<&str> = FLAGS.into_iter().chain(["--database", &database]).collect();
+    let first = TestApp::start_with(&flags).await;
+    let merchant = Merchant::sign_in(&first).await;
+    let receiver = WebhookReceiver::with_status(500);
+    let webhook = create(&merchant, &receiver, &["order.confirmed"]).await;
+    let sale = merchant.sale(&json!({"payment": "none"})).await;
+    order(&first, &first.register("ada").await, &sale, 1).await;
+    wait_for_delivery(&merchant, &webhook, |delivery| delivery["tries"] == 1).await;
+
+    let second = first.second_instance().await;
+    first.stop().await;
+    receiver.behave(|_, _| ReceiverAction::status(200));
+    second.shift_clock(6_000);
+    let merchant = Merchant::sign_in(&second).await;
+    wait_for_delivery(&merchant, &webhook, |delivery| delivery["state"] == "delivered").await;
+    assert_eq!(receiver.count_requests(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
