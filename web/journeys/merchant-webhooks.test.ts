@@ -97,6 +97,14 @@ test("an endpoint is created, tried out, repaired and deleted", async () => {
   await page.getByRole("link", { name: "Webhooks" }).click();
   await page.getByRole("link", { name: url() }).waitFor();
   await checkPage(page, "admin-webhooks");
+  const path = await page.getByRole("link", { name: url() }).getAttribute("href");
+  for (const locale of ["ar", "de"]) {
+    const other = await shop.openAdminPage(path ?? "", { locale });
+    await other.locator("[data-delivery-state=delivered]").first().waitFor();
+    expect(await other.locator("html").getAttribute("dir")).toBe(locale === "ar" ? "rtl" : "ltr");
+    await checkPage(other, `admin-webhook-${locale}`);
+    await other.context().close();
+  }
   await page.getByRole("link", { name: url() }).click();
   await page.getByRole("button", { name: "Delete …" }).click();
   await page.getByRole("button", { name: "Delete the endpoint" }).click();

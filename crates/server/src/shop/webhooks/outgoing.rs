@@ -95,7 +95,7 @@ pub(super) fn build_test(source: &str, endpoint: Uuid, now: Timestamp) -> (Event
         "id": event,
         "source": source,
         "type": format!("doorbuster.{TEST_TYPE}"),
-        "subject": endpoint,
+        "subject": format!("webhooks/{endpoint}"),
         "time": time,
         "datacontenttype": "application/json",
         "data": {"webhookId": endpoint, "message": "This is a test of a webhook endpoint; nothing has happened."},

@@ -63,7 +63,10 @@ export function DeliveryList({ id, isEnabled }: { id: string; isEnabled: boolean
         {result}
       </p>
       <FormError error={resend.error} />
-      <RecordList query={query} emptyText={t("webhook.no_deliveries")}>
+      <RecordList
+        query={query}
+        emptyText={t(values.state === "" ? "webhook.no_deliveries_yet" : "webhook.no_deliveries")}
+      >
         {(deliveries, isStale) => (
           <RecordTable
             caption={t("webhook.deliveries")}
