@@ -100,6 +100,8 @@ pub struct ReceiverReply {
 pub enum SendFailure {
     #[error("{0} is an internal address and may not be called")]
     Forbidden(IpAddr),
+    #[error("http:// is not allowed here any more; give the endpoint an address with https://")]
+    NotHttps,
     #[error("the name cannot be resolved")]
     Unresolved,
     #[error("no connection: {0}")]
@@ -244,6 +246,9 @@ impl WebhookClient {
         url: &WebhookUrl,
         message: &SignedMessage,
     ) -> Result<(HostConnection, Response<Incoming>), SendFailure> {
+        if !url.is_tls() && !self.policy.allow_http {
+            return Err(SendFailure::NotHttps);
+        }
         let addresses = self.find_addresses(url).await?;
         for address in &addresses {
             self.policy.check_address(*address).map_err(|refused| SendFailure::Forbidden(refused.0))?;

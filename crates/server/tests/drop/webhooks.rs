@@ -58,7 +58,8 @@ async fn every_event_arrives_over_five_kills_and_none_is_invented() {
     let body = json!({"url": receiver.url("/hooks"), "types": ["order.confirmed"]});
     let admin = instance.admin.clone();
     let webhook = text(&instance.post("/api/v1/admin/webhooks", &body, Some(&admin)).await, "id");
-    let wanted = json!({"quantity": 1_000, "holdSeconds": 0, "limitPerBuyer": 1_000, "admission": {"type": "open"}});
+    let wanted =
+        json!({"quantity": 1_000, "holdSeconds": 0, "limitPerBuyer": 1_000, "admission": {"type": "open"}});
     let sale = instance.create_sale(&wanted).await;
     let buyer = BuyerCrowd::register(&instance, 1).await.tokens.remove(0);
     let order = json!({"flashSaleId": sale, "quantity": 1});

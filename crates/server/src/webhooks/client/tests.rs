@@ -1,8 +1,16 @@
 //! Calls of real receivers, by names that a resolver of the test leads where it wants.
 
 use super::*;
+use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use test_servers::receiver::{ReceiverAction, WebhookReceiver};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// Gives the first list of addresses, then the second, and so on; the last one for ever.
 struct ScriptedResolver {
@@ -23,6 +31,10 @@ fn addresses(texts: &[&str]) -> Vec<IpAddr> {
 }
 
 fn client(allowed: &[&str], replies: &[&[&str]]) -> WebhookClient {
+    client_with_roots(allowed, replies, RootCertStore::empty())
+}
+
+fn client_with_roots(allowed: &[&str], replies: &[&[&str]], roots: RootCertStore) -> WebhookClient {
     let policy = AddressPolicy {
         allow_http: true,
         allow_private: allowed.iter().map(|net| net.parse().unwrap()).collect(),
@@ -31,7 +43,7 @@ fn client(allowed: &[&str], replies: &[&[&str]]) -> WebhookClient {
         replies: replies.iter().map(|reply| addresses(reply)).collect(),
         calls: AtomicUsize::default(),
     };
-    WebhookClient::new(policy, Arc::new(resolver), tls_config(RootCertStore::empty()))
+    WebhookClient::new(policy, Arc::new(resolver), tls_config(roots))
 }
 
 fn message() -> SignedMessage {
@@ -80,6 +92,16 @@ async fn a_name_that_leads_to_an_internal_address_the_second_time_is_not_called(
         let failure = client.send(&url, &message()).await.unwrap_err();
         assert!(matches!(failure, SendFailure::Forbidden(address) if address.to_string() == "127.0.0.1"));
     }
+    assert_eq!(receiver.count_connections(), 0);
+}
+
+#[tokio::test]
+async fn an_address_without_tls_is_not_called_where_that_is_not_allowed() {
+    let receiver = WebhookReceiver::with_status(200);
+    let policy = AddressPolicy { allow_http: false, allow_private: vec!["127.0.0.0/8".parse().unwrap()] };
+    let strict = WebhookClient::new(policy, Arc::new(SystemResolver), tls_config(RootCertStore::empty()));
+    let url = WebhookUrl::from_saved(&receiver.url("/")).unwrap();
+    assert!(matches!(strict.send(&url, &message()).await, Err(SendFailure::NotHttps)));
     assert_eq!(receiver.count_connections(), 0);
 }
 
@@ -180,4 +202,63 @@ async fn a_receiver_that_does_not_speak_tls_is_not_called() {
     let call = tokio::spawn(async move { client.send(&url, &message()).await });
     drop(receiver);
     assert!(matches!(call.await.unwrap(), Err(SendFailure::NotSecured(_) | SendFailure::NotConnected(_))));
+}
+
+/// Makes a certificate of `receiver.example` and its key in a folder.
+fn make_certificate(folder: &Path) -> CertificateDer<'static> {
+    let output = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"])
+        .args(["-subj", "/CN=receiver.example", "-addext", "subjectAltName=DNS:receiver.example"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout"])
+        .arg(folder.join("key.pem"))
+        .arg("-out")
+        .arg(folder.join("certificate.pem"))
+        .output()
+        .expect("openssl is installed: `make setup` does it");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    CertificateDer::from_pem_file(folder.join("certificate.pem")).unwrap()
+}
+
+/// A receiver that speaks TLS and replies 204 to each connection's first request. Returns its port.
+async fn start_tls_receiver(folder: &Path, certificate: CertificateDer<'static>) -> u16 {
+    let key = PrivateKeyDer::from_pem_file(folder.join("key.pem")).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    let (acceptor, listener) = (TlsAcceptor::from(Arc::new(config)), TcpListener::bind("127.0.0.1:0").await);
+    let listener = listener.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            // A client that does not trust the certificate ends the handshake.
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            let mut read = Vec::new();
+            while !read.ends_with(b"\r\n\r\n{}") {
+                read.push(stream.read_u8().await.unwrap());
+            }
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+            let _ = stream.shutdown().await;
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn a_receiver_is_called_by_tls_when_its_certificate_is_trusted_and_of_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let certificate = make_certificate(folder.path());
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate.clone()).unwrap();
+    let port = start_tls_receiver(folder.path(), certificate).await;
+    let url = |host: &str| WebhookUrl::from_saved(&format!("https://{host}:{port}/hooks")).unwrap();
+    let trusting = client_with_roots(&["127.0.0.0/8"], &[&["127.0.0.1"]], roots);
+    assert_eq!(trusting.send(&url("receiver.example"), &message()).await.unwrap().status, 204);
+    let refused = trusting.send(&url("other.example"), &message()).await;
+    assert!(matches!(refused, Err(SendFailure::NotSecured(_))), "{refused:?}");
+    let refused =
+        client(&["127.0.0.0/8"], &[&["127.0.0.1"]]).send(&url("receiver.example"), &message()).await;
+    assert!(matches!(refused, Err(SendFailure::NotSecured(_))), "{refused:?}");
 }
