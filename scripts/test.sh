@@ -37,6 +37,9 @@ scripts/api-clients.sh "$(target_dir)/debug/doorbuster"
 step "sockets, with the clients that browsers use"
 scripts/sockets.sh "$(target_dir)/debug/doorbuster"
 
+step "webhooks, with a receiver that verifies signatures with the library of npm"
+scripts/webhooks.sh "$(target_dir)/debug/doorbuster"
+
 step "a drop on a whole cluster: nginx, three instances, two workers, PostgreSQL, Redis"
 DOORBUSTER_BINARY="$(target_dir)/debug/doorbuster" scripts/cluster.sh rehearse --preset smoke --units 50
 

@@ -16,6 +16,8 @@ pub mod place;
 
 pub mod event;
 
+pub mod published_event;
+
 pub mod socket;
 
 pub mod admin;
@@ -29,3 +31,4 @@ pub use moment::rfc3339;
 pub use money::MoneyDocument;
 pub use order::{OrderDocument, OrderStatusDocument, PaymentDocument, SoldProductDocument};
 pub use place::PlaceDocument;
+pub use published_event::{EventAddresses, EventType, PublishedEventDocument};

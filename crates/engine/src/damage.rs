@@ -3,7 +3,7 @@
 //! all of it. Nothing here repairs anything.
 
 use crate::error_text::describe_error;
-use crate::record::{LedgerPage, LedgerReader, ReadError};
+use crate::record::{LedgerPage, LedgerReader, ReadError, SaleNumber};
 use futures::future::BoxFuture;
 use prometheus_client::metrics::gauge::Gauge;
 use sale::{EventSeq, LedgerEntry, SaleId};
@@ -88,6 +88,12 @@ impl LedgerReader for WatchedLedger {
         Box::pin(async move {
             let read = self.ledger.read_entries(sale, after, limit).await;
             read.inspect_err(|error| self.damage.report_read_error(error))
+        })
+    }
+
+    fn find_number(&self, sale: SaleId) -> BoxFuture<'_, Result<Option<SaleNumber>, ReadError>> {
+        Box::pin(async move {
+            self.ledger.find_number(sale).await.inspect_err(|error| self.damage.report_read_error(error))
         })
     }
 

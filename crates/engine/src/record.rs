@@ -10,6 +10,7 @@ pub mod sqlite;
 
 pub use codec::{CodecError, decode_event, encode_event};
 pub use copy::{CopiedLedger, copy_ledger};
+pub use row::SaleNumber;
 
 use crate::batch::{Batch, Epoch, StaleEpoch};
 use futures::future::BoxFuture;
@@ -67,6 +68,9 @@ pub trait LedgerReader: Send + Sync + 'static {
         after: EventSeq,
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<LedgerEntry>, ReadError>>;
+
+    /// The number of a sale in this ledger; `None` when the ledger does not have the sale. May block for as long as a disk takes.
+    fn find_number(&self, sale: SaleId) -> BoxFuture<'_, Result<Option<SaleNumber>, ReadError>>;
 
     /// Whether it has an event at all. May block for as long as a disk takes.
     fn has_entries(&self) -> BoxFuture<'_, Result<bool, ReadError>> {

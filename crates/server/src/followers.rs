@@ -3,11 +3,16 @@
 //! purchase waits for it.
 //!
 //! A *shared* follower delivers once for all processes; a *local* one delivers in every process. A new follower implements
-//! [`follower::SharedFollower`] or [`follower::LocalFollower`] and is started in `commands::instance`.
+//! [`follower::SharedFollower`] or [`follower::LocalFollower`] and is started in `commands::instance`. A follower that sends events to
+//! other systems implements [`event_receiver::EventReceiver`] alone.
 
 pub mod follower;
 
 pub mod projector;
+
+pub mod event_follower;
+pub mod event_receiver;
+pub mod webhooks;
 
 pub mod live_updates;
 

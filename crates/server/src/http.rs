@@ -16,6 +16,7 @@ pub mod operations;
 pub mod admin;
 pub mod dialects;
 pub mod docs;
+mod event_schemas;
 pub mod ops;
 pub mod v1;
 pub mod web;
@@ -83,6 +84,7 @@ pub fn router() -> (Router<AppState>, OpenApi) {
         .merge(v1::router())
         .merge(admin::router())
         .merge(ops::router())
+        .merge(event_schemas::router())
         .split_for_parts();
     docs::complete_description(&mut openapi);
     let router = router

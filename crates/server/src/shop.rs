@@ -38,6 +38,7 @@ pub mod native_guests;
 pub mod peer_changes;
 pub mod projection;
 pub mod public_url;
+pub mod published_events;
 pub mod purchase_jobs;
 pub mod receipts;
 pub mod sale_changes;
@@ -46,6 +47,7 @@ pub mod single_orders;
 pub mod sold_out_memory;
 pub mod tenancy;
 mod unprojected;
+pub mod webhooks;
 
 use crate::clock::TimeSource;
 use crate::store::Store;
@@ -79,6 +81,9 @@ pub struct Shop {
     pub sold_out: sold_out_memory::SoldOutMemory,
     pub jobs: purchase_jobs::PurchaseJobs,
     pub guest_limits: native_guests::GuestLimits,
+    pub webhooks: webhooks::WebhookService,
     /// Where buyers reach the shop, if the merchant has said so.
     pub public_url: Option<public_url::PublicUrl>,
+    /// Makes the events that other systems read.
+    pub events: published_events::EventPublisher,
 }

@@ -17,11 +17,13 @@ pub mod sales;
 pub mod attempts;
 pub mod buyer_identities;
 pub mod counters;
+pub mod event_receivers;
 pub mod followers;
 pub mod guest_orders;
 pub mod guests;
 pub mod mailbox_claims;
 pub mod orders;
+pub mod payment_events;
 pub mod payments;
 pub mod queue;
 pub mod sandbox;
@@ -31,6 +33,8 @@ pub mod table_totals;
 pub mod token_lifetimes;
 pub mod turnstile_jobs;
 pub mod turnstile_pending_jobs;
+pub mod webhook_deliveries;
+pub mod webhook_endpoints;
 
 pub mod ledger_traces;
 
@@ -304,6 +308,8 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         .chain(accounts::STATEMENTS.iter().copied())
         .chain(sessions::STATEMENTS.iter().copied())
         .chain(payments::statements())
+        .chain(payment_events::STATEMENTS.iter().copied())
+        .chain(event_receivers::STATEMENTS.iter().copied())
         .chain(sandbox::STATEMENTS.iter().copied())
         .chain(admin_keys::STATEMENTS.iter().copied())
         .chain(products::STATEMENTS.iter().copied())
@@ -337,12 +343,14 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         .chain([turnstile_jobs::find_by_keys_statement()])
         .chain(turnstile_pending_jobs::STATEMENTS.iter().copied())
         .chain(turnstile_pending_jobs::many_text_statements())
+        .chain(webhook_endpoints::STATEMENTS.iter().copied())
+        .chain(webhook_deliveries::STATEMENTS.iter().copied())
         .chain(moves::STATEMENTS.iter().copied())
         .chain(token_lifetimes::STATEMENTS.iter().copied())
         .chain(bulk_inserts().into_iter().flat_map(bulk_insert::BulkInsert::statements))
 }
 
-fn bulk_inserts() -> [&'static bulk_insert::BulkInsert; 9] {
+fn bulk_inserts() -> [&'static bulk_insert::BulkInsert; 11] {
     [
         &orders::UPSERT,
         &queue::UPSERT,
@@ -353,6 +361,8 @@ fn bulk_inserts() -> [&'static bulk_insert::BulkInsert; 9] {
         &sold_out_attempts::UPSERT,
         &turnstile_jobs::INSERT,
         &turnstile_pending_jobs::INSERT,
+        &webhook_deliveries::INSERT_EVENTS,
+        &webhook_deliveries::INSERT_DELIVERIES,
     ]
 }
 

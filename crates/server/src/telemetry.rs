@@ -7,6 +7,7 @@ pub mod metrics;
 pub mod payments;
 pub mod sales;
 pub mod sockets;
+pub mod webhooks;
 
 use std::time::Instant;
 

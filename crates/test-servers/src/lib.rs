@@ -1,4 +1,4 @@
-//! PostgreSQL, Redis, nginx and network proxies for tests: started in temporary folders on reserved ports, killed, frozen and
+//! PostgreSQL, Redis, nginx, receivers of webhooks and network proxies for tests: started in temporary folders on reserved ports, killed, frozen and
 //! repaired as the test wants, and deleted when it ends. It never touches a server that it did not start, and nothing that ships
 //! depends on it.
 #![expect(clippy::missing_panics_doc, reason = "a failure here ends the test")]
@@ -6,6 +6,7 @@
 
 pub mod nginx;
 pub mod postgres;
+pub mod receiver;
 pub mod redis;
 
 pub mod cluster;

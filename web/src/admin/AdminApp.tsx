@@ -20,6 +20,8 @@ import { t } from "./lib/texts";
 /** Only these pages load the script of the charts. */
 const BoardPage = lazy(() => import("./features/board/BoardPage"));
 const SummaryPage = lazy(() => import("./features/board/SummaryPage"));
+const WebhooksPage = lazy(() => import("./features/webhooks/WebhooksPage"));
+const WebhookPage = lazy(() => import("./features/webhooks/WebhookPage"));
 
 export function AdminApp() {
   return (
@@ -65,6 +67,11 @@ function AdminRoutes() {
       <Route path="/admin/orders">
         <AdminOrdersPage />
       </Route>
+      <Route path="/admin/webhooks" component={WebhooksPage} />
+      <Route path="/admin/webhooks/new">
+        <WebhookPage key="new" />
+      </Route>
+      <Route path="/admin/webhooks/:id">{({ id }) => <WebhookPage key={id} id={id} />}</Route>
       <Route>
         <AdminNotFound />
       </Route>

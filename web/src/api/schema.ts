@@ -492,6 +492,147 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/admin/webhooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the webhook endpoints. */
+        get: operations["listWebhooks"];
+        put?: never;
+        /**
+         * Create a webhook endpoint.
+         * @description It gets the events from now on, signed by Standard Webhooks. The reply is the only one with the secret.
+         */
+        post: operations["createWebhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/webhooks/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show a webhook endpoint. */
+        get: operations["getWebhook"];
+        put?: never;
+        post?: never;
+        /** Delete a webhook endpoint with its deliveries. What waits for a try is not sent. */
+        delete: operations["deleteWebhook"];
+        options?: never;
+        head?: never;
+        /** Edit a webhook endpoint. */
+        patch: operations["editWebhook"];
+        trace?: never;
+    };
+    "/api/v1/admin/webhooks/{id}/deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the deliveries of a webhook endpoint, the newest first.
+         * @description Deliveries are kept for 30 days.
+         */
+        get: operations["listWebhookDeliveries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/webhooks/{id}/deliveries/{deliveryId}/resend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a delivery again.
+         * @description It is sent at once, also when it has arrived or waits for its next try, and then has its whole schedule before it. The event keeps
+         *     its id.
+         */
+        post: operations["resendWebhookDelivery"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/webhooks/{id}/resend-failed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send all failed deliveries since a moment again.
+         * @description Those whose last try failed, and whose schedule was over; what waits for its next try is not among them.
+         */
+        post: operations["resendFailedWebhookDeliveries"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/webhooks/{id}/rotate-secret": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rotate the secret of a webhook endpoint.
+         * @description For 24 hours messages have a signature with each of both secrets. The reply is the only one with the new secret.
+         */
+        post: operations["rotateWebhookSecret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/webhooks/{id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a test to a webhook endpoint.
+         * @description The test is a delivery of type `webhook.test`, whatever types the endpoint has. The list of deliveries shows what came of it.
+         */
+        post: operations["testWebhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/auth/guest": {
         parameters: {
             query?: never;
@@ -944,6 +1085,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/schemas/events/{file}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The JSON Schema (2020-12) of the `data` of one type of event. */
+        get: operations["getEventSchema"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1250,14 +1408,27 @@ export interface components {
          * @enum {string}
          */
         EventKind: "configured" | "paused" | "resumed" | "closed" | "restocked" | "joined" | "left" | "admitted" | "lapsed" | "held" | "confirmed" | "released" | "refunded" | "extended" | "payment_begun" | "payment_ended";
+        /**
+         * @description What happened.
+         * @enum {string}
+         */
+        EventType: "doorbuster.sale.announced" | "doorbuster.sale.changed" | "doorbuster.sale.started" | "doorbuster.sale.paused" | "doorbuster.sale.resumed" | "doorbuster.sale.closed" | "doorbuster.sale.ended" | "doorbuster.sale.restocked" | "doorbuster.sale.sold_out" | "doorbuster.line.joined" | "doorbuster.line.left" | "doorbuster.line.admitted" | "doorbuster.line.extended" | "doorbuster.line.lapsed" | "doorbuster.order.held" | "doorbuster.order.extended" | "doorbuster.order.confirmed" | "doorbuster.order.expired" | "doorbuster.order.cancelled" | "doorbuster.order.declined" | "doorbuster.order.refunded" | "doorbuster.payment.captured" | "doorbuster.payment.declined" | "doorbuster.payment.refunded" | "doorbuster.payment.disputed";
         /** @description A page of the ledger. */
         EventsJson: {
             /** @description The events. */
-            items: components["schemas"]["EventJson"][];
+            items: components["schemas"]["ListedEvent"][];
             /** @description The `cursor` of the next page; null on the last page. */
             nextCursor?: string | null;
             /** @description The accounts of the buyers in them, as far as they exist. */
             people: components["schemas"]["Buyer"][];
+        };
+        /** @description Which deliveries. */
+        FailedSince: {
+            /**
+             * Format: date-time
+             * @description Those that failed at this moment or later.
+             */
+            since: string;
         };
         /** @description A field that is not valid. */
         FieldError: {
@@ -1365,6 +1536,13 @@ export interface components {
         Line: {
             /** Format: uuid */
             flashSaleId: string;
+        };
+        /** @description One event of the ledger, with what it is called where events are sent to other systems. */
+        ListedEvent: components["schemas"]["EventJson"] & {
+            /** @description The id of its document. */
+            id: string;
+            /** @description The type of its document. */
+            type: components["schemas"]["EventType"];
         };
         /** @description An e-mail address or a username, and the password. */
         LoginBody: {
@@ -1487,6 +1665,20 @@ export interface components {
             /** Format: date-time */
             startsAt: string;
         };
+        /** @description A new endpoint. */
+        NewWebhook: {
+            description?: string | null;
+            /** @description Only events of these sales; of all when it is absent or empty. */
+            flashSaleIds?: string[];
+            /** @description Whether it gets the buyer's e-mail address in `data.buyerEmail`. The default is false. */
+            includeEmail?: boolean;
+            /** @description `whsec_` and the base64 of 24 to 64 bytes. The default is a new one. */
+            secret?: string;
+            /** @description Types of events without their prefix, such as `order.confirmed`, or `*` for all. */
+            types: string[];
+            /** @description An https address that does not lead to an internal network. */
+            url: string;
+        };
         /** @description An order. */
         OrderJson: {
             /**
@@ -1596,6 +1788,12 @@ export interface components {
         Page_SaleJson: {
             /** @description The items, in the list's order. */
             items: components["schemas"]["SaleJson"][];
+            /** @description The `cursor` of the next page; null on the last page. */
+            nextCursor?: string | null;
+        };
+        Page_WebhookDelivery: {
+            /** @description The items, in the list's order. */
+            items: components["schemas"]["WebhookDelivery"][];
             /** @description The `cursor` of the next page; null on the last page. */
             nextCursor?: string | null;
         };
@@ -1844,6 +2042,11 @@ export interface components {
             /** @description Letters, digits, `_`, `.` and `-`. Unique without regard to case. */
             username: string;
         };
+        /** @description How many deliveries are sent again. */
+        ResentDeliveries: {
+            /** Format: int64 */
+            count: number;
+        };
         Restock: {
             /**
              * Format: int32
@@ -2011,6 +2214,11 @@ export interface components {
          * @enum {string}
          */
         SaleStatus: "upcoming" | "active" | "paused" | "ended" | "closed";
+        /** @description The secret to use; a new one when it is absent. */
+        SecretRotation: {
+            /** @description `whsec_` and the base64 of 24 to 64 bytes. */
+            secret?: string | null;
+        };
         /** @description Events over time. */
         SeriesJson: {
             before?: components["schemas"]["SeriesUnitsJson"] | null;
@@ -2258,6 +2466,108 @@ export interface components {
              */
             secondsBehind: number;
         };
+        /** @description An endpoint of webhooks. */
+        Webhook: {
+            /** Format: date-time */
+            createdAt: string;
+            description?: string | null;
+            /** @description `gone`: its receiver replied 410. `failing`: it has failed for five days. `merchant`: somebody switched it off. */
+            disabledReason?: string | null;
+            enabled: boolean;
+            /**
+             * Format: date-time
+             * @description Since when every try has failed; null after a success.
+             */
+            failingSince?: string | null;
+            /** @description Only events of these sales; of all when empty. */
+            flashSaleIds: string[];
+            /**
+             * Format: date-time
+             * @description When a delivery was given up after its last try; null after a success.
+             */
+            gaveUpAt?: string | null;
+            /** Format: uuid */
+            id: string;
+            /** @description Whether it gets the buyer's e-mail address in `data.buyerEmail`. */
+            includeEmail: boolean;
+            /**
+             * Format: date-time
+             * @description Until when it gets nothing, because its receiver is overloaded.
+             */
+            pausedUntil?: string | null;
+            /**
+             * Format: date-time
+             * @description During a rotation: until when the secret before the current one signs too.
+             */
+            previousSecretValidUntil?: string | null;
+            /** @description Types of events without their prefix, or `*`. */
+            types: string[];
+            /** Format: date-time */
+            updatedAt: string;
+            /** @description With an international name in ASCII. */
+            url: string;
+        };
+        /** @description A delivery of one event to one endpoint. */
+        WebhookDelivery: {
+            /** Format: date-time */
+            createdAt: string;
+            /**
+             * Format: date-time
+             * @description When it arrived or was given up.
+             */
+            endedAt?: string | null;
+            /** @description The event document, which is the body of each request. An e-mail address that the endpoint may get is added when it is sent. */
+            event: unknown;
+            /** @description The `id` of the event, which is the header `webhook-id` too. */
+            eventId: string;
+            /** Format: uuid */
+            id: string;
+            /** @description Why there was no reply. */
+            lastError?: string | null;
+            /** @description The first 4 KiB of the last reply, when it was a failure. */
+            lastReply?: string | null;
+            /**
+             * Format: int64
+             * @description The status of the last reply; null without a reply.
+             */
+            lastStatus?: number | null;
+            /**
+             * Format: date-time
+             * @description When it is tried next; null when it has ended.
+             */
+            nextTryAt?: string | null;
+            /** @description `pending`, `delivered` or `failed`. */
+            state: string;
+            /** Format: date-time */
+            triedAt?: string | null;
+            /** Format: int64 */
+            tries: number;
+            /** @description The type of the event without its prefix. */
+            type: string;
+        };
+        /** @description The changes. An absent field stays as it is; null empties `description`. */
+        WebhookEdit: {
+            description?: string | null;
+            /** @description False: nothing is sent, and events meanwhile get no delivery. True: what waited is sent. */
+            enabled?: boolean;
+            /** @description Only events of these sales; of all when empty. */
+            flashSaleIds?: string[];
+            includeEmail?: boolean;
+            /** @description Types of events without their prefix, or `*` for all. */
+            types?: string[];
+            /** @description An https address that does not lead to an internal network. */
+            url?: string;
+        };
+        /** @description An endpoint with its new secret, which no other reply shows. */
+        WebhookWithSecret: components["schemas"]["Webhook"] & {
+            /** @description Signs what is sent: `whsec_` and base64. */
+            secret: string;
+        };
+        /** @description The endpoints of the shop. */
+        Webhooks: {
+            /** @description The oldest first; at most 64. */
+            items: components["schemas"]["Webhook"][];
+        };
     };
     responses: {
         /** @description `account_unknown`: there is no such account. */
@@ -2422,6 +2732,21 @@ export interface components {
          *     `ended`: the sale has ended.
          */
         ClosedEnded: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description `delivery_unknown`: the endpoint has no such delivery; deliveries are kept for 30 days.
+         *
+         *     `not_found`: no resource has this address.
+         *
+         *     `webhook_unknown`: there is no such webhook endpoint.
+         */
+        DeliveryUnknownNotFoundWebhookUnknown: {
             headers: {
                 [name: string]: unknown;
             };
@@ -2627,6 +2952,19 @@ export interface components {
             };
         };
         /**
+         * @description `not_found`: no resource has this address.
+         *
+         *     `webhook_unknown`: there is no such webhook endpoint.
+         */
+        NotFoundWebhookUnknown: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
          * @description `not_in_line`: you have no place in this sale's line.
          *
          *     `sale_unknown`: there is no such sale.
@@ -2808,6 +3146,19 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /**
+         * @description `public_url_missing`: the shop does not know its own address, which events name: start it with --public-url.
+         *
+         *     `too_many_webhooks`: a shop has at most 64 webhook endpoints: delete one first.
+         */
+        PublicUrlMissingTooManyWebhooks: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
         /** @description `rate_limited`: you have made more requests than allowed. */
         RateLimited: {
             headers: {
@@ -2897,6 +3248,15 @@ export interface components {
         };
         /** @description `unsupported_media_type`: send Content-Type: application/json. */
         UnsupportedMediaType: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `webhook_disabled`: nothing is sent to a disabled endpoint: enable it first. */
+        WebhookDisabled: {
             headers: {
                 [name: string]: unknown;
             };
@@ -3941,6 +4301,373 @@ export interface operations {
             504: components["responses"]["Timeout"];
         };
     };
+    listWebhooks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The endpoints */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Webhooks"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["OverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
+        };
+    };
+    createWebhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Accepted without effect: a repeated request changes nothing more. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewWebhook"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookWithSecret"];
+                };
+            };
+            400: components["responses"]["BadJsonBadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["PublicUrlMissingTooManyWebhooks"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
+        };
+    };
+    getWebhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The endpoint */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The endpoint */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Webhook"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFoundWebhookUnknown"];
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["OverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
+        };
+    };
+    deleteWebhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Accepted without effect: a repeated request changes nothing more. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The endpoint */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Deleted */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFoundWebhookUnknown"];
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
+        };
+    };
+    editWebhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Accepted without effect: a repeated request changes nothing more. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The endpoint */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookEdit"];
+            };
+        };
+        responses: {
+            /** @description Edited */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Webhook"];
+                };
+            };
+            400: components["responses"]["BadJsonBadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFoundWebhookUnknown"];
+            408: components["responses"]["RequestTimeout"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
+        };
+    };
+    listWebhookDeliveries: {
+        parameters: {
+            query?: {
+                /** @description `pending`, `delivered` or `failed`. All when absent. */
+                state?: string;
+                /** @description Items in a page, 1 to 200. The default is 50. */
+                limit?: number;
+                /** @description The `nextCursor` of the previous page. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The endpoint */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The deliveries */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_WebhookDelivery"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFoundWebhookUnknown"];
+            413: components["responses"]["BodyTooLarge"];
+            422: components["responses"]["InvalidQuery"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["OverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
+        };
+    };
+    resendWebhookDelivery: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Accepted without effect: a repeated request changes nothing more. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The endpoint */
+                id: string;
+                /** @description The delivery */
+                deliveryId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is sent at once */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookDelivery"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["DeliveryUnknownNotFoundWebhookUnknown"];
+            409: components["responses"]["WebhookDisabled"];
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
+        };
+    };
+    resendFailedWebhookDeliveries: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Accepted without effect: a repeated request changes nothing more. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The endpoint */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FailedSince"];
+            };
+        };
+        responses: {
+            /** @description They are sent as fast as the endpoint takes them */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResentDeliveries"];
+                };
+            };
+            400: components["responses"]["BadJsonBadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFoundWebhookUnknown"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["WebhookDisabled"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
+        };
+    };
+    rotateWebhookSecret: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Accepted without effect: a repeated request changes nothing more. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The endpoint */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["SecretRotation"] | null;
+            };
+        };
+        responses: {
+            /** @description The new secret signs from now on */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookWithSecret"];
+                };
+            };
+            400: components["responses"]["BadJsonBadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFoundWebhookUnknown"];
+            408: components["responses"]["RequestTimeout"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
+        };
+    };
+    testWebhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Accepted without effect: a repeated request changes nothing more. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The endpoint */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is sent at once */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookDelivery"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["DeliveryUnknownNotFoundWebhookUnknown"];
+            409: components["responses"]["WebhookDisabled"];
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
+        };
+    };
     beginGuestVisit: {
         parameters: {
             query?: never;
@@ -4840,6 +5567,33 @@ export interface operations {
             413: components["responses"]["BodyTooLarge"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
+            504: components["responses"]["Timeout"];
+        };
+    };
+    getEventSchema: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The type with `.v1.json` behind it, such as `doorbuster.order.confirmed.v1.json`. The type may be without `doorbuster.` */
+                file: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The schema */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/schema+json": Record<string, never>;
+                };
+            };
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["BodyTooLarge"];
+            500: components["responses"]["Internal"];
             504: components["responses"]["Timeout"];
         };
     };

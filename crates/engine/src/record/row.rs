@@ -1,7 +1,7 @@
 //! One row of a ledger, in any store: its key, its checksum, its event, and its order after the row before. It never reads or
 //! writes one.
 
-use super::{LedgerPage, ReadError, decode_event};
+use super::{LedgerPage, ReadError, decode_event, encode_event};
 use sale::{EventSeq, LedgerEntry, SaleId, Timestamp};
 
 /// Bits of a key that hold the event's number: 10^12 events a sale, and 8 million sales.
@@ -28,13 +28,36 @@ pub(super) fn event_seq(key: i64) -> EventSeq {
     EventSeq((key & SEQ_MASK).unsigned_abs())
 }
 
+/// The number of a sale in one ledger. The checksums of its rows are made with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SaleNumber(i64);
+
+impl SaleNumber {
+    #[must_use]
+    pub fn new(no: i64) -> Self {
+        Self(no)
+    }
+
+    /// The checksum of the row of an event of this sale. An event is always written as the same bytes, so it is the one in the row.
+    #[must_use]
+    pub fn row_checksum(self, entry: &LedgerEntry) -> u32 {
+        let mut body = Vec::new();
+        encode_event(&entry.event, &mut body);
+        checksum_bytes(row_key(self.0, entry.seq), entry.at.0, &body)
+    }
+}
+
 /// The checksum of a row of events.
 pub(super) fn row_checksum(key: i64, at: i64, body: &[u8]) -> i64 {
+    i64::from(checksum_bytes(key, at, body))
+}
+
+fn checksum_bytes(key: i64, at: i64, body: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&key.to_le_bytes());
     hasher.update(&at.to_le_bytes());
     hasher.update(body);
-    i64::from(hasher.finalize())
+    hasher.finalize()
 }
 
 /// The checksum of a row of sales.

@@ -3,7 +3,7 @@
 
 use crate::executor::step_aside;
 use engine::batch::Batch;
-use engine::record::{LedgerPage, LedgerReader, LedgerRecorder, ReadError, RecordError};
+use engine::record::{LedgerPage, LedgerReader, LedgerRecorder, ReadError, RecordError, SaleNumber};
 use futures::future::BoxFuture;
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -221,6 +221,13 @@ impl LedgerReader for SimLedger {
         Box::pin(async move {
             let entries = self.entries(sale);
             Ok(entries.into_iter().filter(|entry| entry.seq > after).take(limit).collect())
+        })
+    }
+
+    fn find_number(&self, sale: SaleId) -> BoxFuture<'_, Result<Option<SaleNumber>, ReadError>> {
+        Box::pin(async move {
+            let index = self.lock().sales.iter().position(|(id, _)| *id == sale);
+            Ok(index.and_then(|index| i64::try_from(index).ok()).map(SaleNumber::new))
         })
     }
 

@@ -2,7 +2,9 @@
 //! epoch that is over or does not fit, not at all.
 
 use engine::batch::{Batch, Epoch};
-use engine::record::{EpochStore, LedgerPage, LedgerReader, LedgerRecorder, ReadError, RecordError};
+use engine::record::{
+    EpochStore, LedgerPage, LedgerReader, LedgerRecorder, ReadError, RecordError, SaleNumber,
+};
 use futures::future::BoxFuture;
 use sale::{EventSeq, LedgerEntry, SaleId, SaleState};
 use std::collections::BTreeMap;
@@ -81,6 +83,13 @@ impl LedgerReader for Ledger {
         Box::pin(async move {
             let entries = self.entries(sale);
             Ok(entries.into_iter().filter(|entry| entry.seq > after).take(limit).collect())
+        })
+    }
+
+    fn find_number(&self, sale: SaleId) -> BoxFuture<'_, Result<Option<SaleNumber>, ReadError>> {
+        Box::pin(async move {
+            let index = self.lock().sales.keys().position(|id| *id == sale);
+            Ok(index.and_then(|index| i64::try_from(index).ok()).map(SaleNumber::new))
         })
     }
 

@@ -94,6 +94,12 @@ impl Shop {
         Ok(sale)
     }
 
+    /// Makes an endpoint of webhooks for one type of event.
+    pub fn create_webhook(&self, url: &str, kind: &str) -> anyhow::Result<()> {
+        self.post("/api/v1/admin/webhooks", &json!({"url": url, "types": [kind]}))?;
+        Ok(())
+    }
+
     /// Buys one unit if it can be had now.
     pub fn is_served(&self, sale: &str) -> anyhow::Result<bool> {
         let order = json!({"flashSaleId": sale, "quantity": 1});

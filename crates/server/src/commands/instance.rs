@@ -12,6 +12,7 @@ mod clock_check;
 mod dialects;
 mod file_watch;
 mod followers;
+mod webhooks;
 
 use super::database::{self, DatabaseUrl};
 use super::settings::{Serve, ServeRoles};
@@ -65,6 +66,7 @@ pub struct ServerInstance {
     tasks: Vec<JoinHandle<()>>,
     projector: FollowerThread,
     warmup: FollowerThread,
+    receivers: Vec<FollowerThread>,
     engine: RunningEngine,
     drain_limit: Duration,
 }
@@ -207,6 +209,7 @@ impl ServerInstance {
         let public_url = settings.public_url_at(address);
         let (shop, inbox) =
             open_shop(&settings, store, &engine, &metrics, &projector_metrics, public_url).await?;
+        webhooks::require_public_url(&shop).await?;
         let first_admin = match kind {
             InstanceKind::Serve => make_first_admin(&settings, &shop.accounts).await?,
             InstanceKind::Worker => None,
@@ -237,6 +240,7 @@ impl ServerInstance {
 
         let (stop, stopping) = watch::channel(false);
         let warmup = followers::start_warmup(&mut starter, &app.shop).await?;
+        let receivers = followers::start_receivers(&mut starter, &app.shop, does_due_work)?;
         let dialects = match dialects {
             Some(dialects) => Some(dialects.start(&app, &settings, &stopping).await?),
             None => None,
@@ -248,11 +252,16 @@ impl ServerInstance {
             }
             None => None,
         };
-        let mut tasks = vec![
+        let mut tasks = Vec::new();
+        if does_due_work {
+            tasks.push(webhooks::start_follower(&app, starter.fork(), &stopping));
+            tasks.push(webhooks::start_sender(&app, &stopping));
+        }
+        tasks.extend([
             tokio::spawn(background::measure_lags(Arc::clone(&app), starter.meters, stopping.clone())),
             tokio::spawn(ops::serve_metrics(metrics_listener, Arc::clone(&app), stopping.clone())),
             tokio::spawn(background::sweep_expired(Arc::clone(&app), stopping.clone())),
-        ];
+        ]);
         if let Some(files) = files {
             tasks.push(tokio::spawn(watch_files(Arc::clone(&app), files, stopping.clone())));
         }
@@ -274,6 +283,7 @@ impl ServerInstance {
             tasks,
             projector,
             warmup,
+            receivers,
             engine,
             drain_limit,
         })
@@ -293,11 +303,15 @@ impl ServerInstance {
         if !self.app.shop.payments.drain(self.drain_limit).await {
             tracing::warn!("payments were still under way; the next start settles them");
         }
-        let (engine, projector, warmup) = (self.engine, self.projector, self.warmup);
+        let (engine, projector, warmup, receivers) =
+            (self.engine, self.projector, self.warmup, self.receivers);
         let stopped = tokio::task::spawn_blocking(move || {
             warmup.stop();
             engine.stop();
             projector.stop();
+            for receiver in receivers {
+                receiver.stop();
+            }
             if let Some(live_updates) = live_updates {
                 live_updates.stop();
             }

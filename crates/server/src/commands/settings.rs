@@ -3,6 +3,7 @@
 
 mod dialects;
 mod parse;
+mod webhooks;
 
 use super::CommandError;
 use super::database::DatabaseUrl;
@@ -13,6 +14,7 @@ use crate::http::{edge, server};
 use crate::realtime;
 use crate::shop::public_url::PublicUrl;
 use clap::{Args, ValueEnum};
+use documents::EventAddresses;
 use engine::valkey_connection::ValkeyAddress;
 use ipnet::IpNet;
 use parse::{lifetime, network};
@@ -21,7 +23,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use dialects::{DialectArguments, DialectMount};
-pub use parse::duration;
+pub use parse::{duration, event_source};
+pub use webhooks::WebhookArguments;
+
+/// The source of events of a shop that has no address.
+const EVENTS_SOURCE_DEFAULT: &str = "urn:doorbuster";
 
 /// Runs the shop.
 #[derive(Debug, Clone, Args)]
@@ -53,6 +59,9 @@ pub struct Serve {
     /// Address at which buyers reach the shop, such as `https://shop.example`: for links, redirects and previews. The demo uses --listen.
     #[arg(long, env = "DOORBUSTER_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<PublicUrl>,
+    /// Source of the events that other systems read, a URI; by default --public-url, or `urn:doorbuster` without one.
+    #[arg(long, env = "DOORBUSTER_EVENTS_SOURCE", value_parser = event_source, value_name = "URI")]
+    pub events_source: Option<String>,
     /// Proxies whose X-Forwarded-For counts: addresses and networks, with commas between.
     #[arg(long, env = "DOORBUSTER_TRUSTED_PROXIES", value_delimiter = ',', value_parser = network, value_name = "LIST")]
     pub trusted_proxies: Vec<IpNet>,
@@ -63,6 +72,9 @@ pub struct Serve {
     /// Whether buyers may come without an account, with an e-mail address alone.
     #[arg(long, env = "DOORBUSTER_GUESTS", value_enum, default_value = "off")]
     pub guests: OnOff,
+
+    #[command(flatten)]
+    pub webhooks: WebhookArguments,
 
     #[command(flatten)]
     pub dialects: DialectArguments,
@@ -225,6 +237,15 @@ impl Serve {
     #[must_use]
     pub fn public_url_at(&self, listener: SocketAddr) -> Option<PublicUrl> {
         self.public_url.clone().or_else(|| self.demo.then(|| PublicUrl::from_listener(listener)))
+    }
+
+    /// The addresses in events, for a shop at this address.
+    #[must_use]
+    pub fn event_addresses(&self, public_url: Option<&PublicUrl>) -> EventAddresses {
+        let shop = public_url.map(PublicUrl::as_str);
+        let source = self.events_source.as_deref().or(shop).unwrap_or(EVENTS_SOURCE_DEFAULT).to_owned();
+        // Without an address of the shop they are paths.
+        EventAddresses { source, schemas: shop.unwrap_or_default().to_owned() }
     }
 
     /// The settings of the edge.

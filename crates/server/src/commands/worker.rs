@@ -5,7 +5,7 @@ use super::database::DatabaseUrl;
 use super::instance::{InstanceKind, ServerInstance};
 use super::rehearse;
 use super::serve::run_until_stopped;
-use super::settings::{OnOff, Serve, duration};
+use super::settings::{OnOff, Serve, WebhookArguments, duration, event_source};
 use super::valkey::ValkeyUrl;
 use super::{CommandError, print_line, runtime};
 use crate::shop::public_url::PublicUrl;
@@ -35,6 +35,11 @@ pub struct WorkerArgs {
     /// Address at which buyers reach the shop, such as `https://shop.example`: for links in what is sent to them.
     #[arg(long, env = "DOORBUSTER_PUBLIC_URL", value_name = "URL")]
     public_url: Option<PublicUrl>,
+    #[command(flatten)]
+    webhooks: WebhookArguments,
+    /// Source of the events that other systems read, a URI; by default --public-url, or `urn:doorbuster` without one.
+    #[arg(long, env = "DOORBUSTER_EVENTS_SOURCE", value_parser = event_source, value_name = "URI")]
+    events_source: Option<String>,
     /// Ed25519 key (PKCS#8 PEM) that signs access tokens: the same as that of the other instances.
     #[arg(long, env = "DOORBUSTER_TOKEN_KEY", value_name = "FILE")]
     token_key: Option<PathBuf>,
@@ -76,6 +81,8 @@ impl WorkerArgs {
             valkey: Some(self.valkey.clone()),
             data: self.data.clone(),
             public_url: self.public_url.clone(),
+            webhooks: self.webhooks.clone(),
+            events_source: self.events_source.clone(),
             token_key: self.token_key.clone(),
             drain_timeout: self.drain_timeout,
             accept_older_ledger: self.accept_older_ledger,

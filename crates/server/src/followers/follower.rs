@@ -5,9 +5,11 @@ use super::backoff::BackoffLimits;
 use crate::shop::followers::digest_event;
 use crate::store::followers::{self, FollowerOffset};
 use crate::store::{Store, StoreError, StoreTransaction};
-use engine::SaleView;
 use engine::record::ReadError;
+use engine::{Engine, SaleView};
 use sale::{EventSeq, LedgerEntry, SaleId, Timestamp};
+use std::collections::HashMap;
+use std::error::Error;
 use std::time::Duration;
 
 /// A follower that runs in one process at a time, with an offset for each sale in the tables. Delivery is at least once.
@@ -37,6 +39,27 @@ pub trait SharedFollower: Send + 'static {
         }
     }
 
+    /// Called when this process becomes the one that delivers, before it reads the offsets.
+    ///
+    /// # Errors
+    /// When the tables or the ledger cannot be read or written.
+    fn begin_delivery(
+        &mut self,
+        _tables: &Store,
+        _engine: &Engine,
+    ) -> impl Future<Output = Result<(), FollowerError>> {
+        async { Ok(()) }
+    }
+
+    /// Delivers what is due without a new event of the ledger. Called in the process that delivers, after each round. True when more
+    /// waits.
+    ///
+    /// # Errors
+    /// When it is not delivered.
+    fn deliver_due(&mut self, _round: &LeaderRound<'_>) -> impl Future<Output = Result<bool, FollowerError>> {
+        async { Ok(false) }
+    }
+
     /// Writes what each process writes for itself, whichever of them delivers. True when more waits. Called after every round,
     /// and with `is_last` until nothing waits when the process stops.
     ///
@@ -55,12 +78,22 @@ pub trait SharedFollower: Send + 'static {
     fn collect_own_rows(&mut self, _now: Timestamp) {}
 }
 
+/// The process that delivers, after a round.
+pub struct LeaderRound<'a> {
+    /// The tables, by the follower's own connection.
+    pub tables: &'a Store,
+    pub engine: &'a Engine,
+    /// What is delivered of each sale.
+    pub offsets: &'a HashMap<SaleId, FollowerOffset>,
+}
+
 /// Events of one sale for a shared follower.
 pub struct SharedBatch<'a> {
     pub(super) name: &'static str,
     pub(super) from: &'a FollowerOffset,
     /// The tables, by the follower's own connection.
     pub tables: &'a Store,
+    pub engine: &'a Engine,
     pub sale: SaleId,
     /// The events after the offset, in order; at least one.
     pub entries: &'a [LedgerEntry],
@@ -183,6 +216,9 @@ pub enum FollowerError {
     /// The offset is not where this process left it.
     #[error("the offset was moved by another process or by a rewind")]
     Overtaken,
+    /// What the receiver said, or why it cannot be reached.
+    #[error("the receiver did not take the events")]
+    Delivery(#[source] Box<dyn Error + Send + Sync>),
     /// Nothing reads what a local follower delivers; it ends.
     #[error("the receiver has ended")]
     ReceiverGone,

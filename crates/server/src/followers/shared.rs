@@ -5,7 +5,7 @@
 //! lock was lost fails to move it, and reads the offsets again.
 
 use super::backoff::RandomSource;
-use super::follower::{Delivery, FollowerError, FollowerPace, SharedBatch, SharedFollower};
+use super::follower::{Delivery, FollowerError, FollowerPace, LeaderRound, SharedBatch, SharedFollower};
 use super::reader::read_batch;
 use super::rounds::{FollowerRounds, FollowerThread, LoopDependencies, RoundResult};
 use crate::shop::follower_progress::FollowerProgress;
@@ -156,6 +156,7 @@ impl<F: SharedFollower> SharedRounds<F> {
             && self.is_try_due()
             && tables.try_lock_follower(F::NAME).await?
         {
+            self.follower.begin_delivery(tables, &self.context.engine).await?;
             let mut offsets = HashMap::new();
             self.read_offsets(tables, &mut offsets).await?;
             *role = FollowerRole::Leader { offsets, checked_at: start_stopwatch() };
@@ -166,7 +167,9 @@ impl<F: SharedFollower> SharedRounds<F> {
                     self.read_offsets(tables, offsets).await?;
                     *checked_at = start_stopwatch();
                 }
-                (self.deliver_round(tables, offsets).await?, true)
+                let has_more = self.deliver_round(tables, offsets).await?;
+                let round = LeaderRound { tables, engine: &self.context.engine, offsets };
+                (self.follower.deliver_due(&round).await? || has_more, true)
             }
             FollowerRole::Observer => {
                 let offsets = followers::list_offsets(tables, F::NAME).await?;
@@ -247,7 +250,7 @@ impl<F: SharedFollower> SharedRounds<F> {
         if entries.is_empty() {
             return Ok(from.clone());
         }
-        let batch = SharedBatch { name: F::NAME, from, tables, sale, entries: &entries };
+        let batch = SharedBatch { name: F::NAME, from, tables, engine, sale, entries: &entries };
         let count = match self.follower.deliver(&batch).await? {
             Delivery::Committed(count) => count,
             Delivery::Delivered(count) => {
@@ -292,6 +295,7 @@ impl<F: SharedFollower> SharedRounds<F> {
     /// Delivers without the lock, as a process does whose lock was lost.
     pub(super) async fn lead_without_lock(&mut self) -> Result<(), FollowerError> {
         let tables = self.context.store.open_follower().await?;
+        self.follower.begin_delivery(&tables, &self.context.engine).await?;
         let mut offsets = HashMap::new();
         self.read_offsets(&tables, &mut offsets).await?;
         let role = FollowerRole::Leader { offsets, checked_at: start_stopwatch() };

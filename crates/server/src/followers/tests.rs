@@ -2,6 +2,7 @@
 
 mod cluster;
 mod deliveries;
+mod receivers;
 mod series;
 
 use super::projector::{

@@ -33,6 +33,8 @@ mod rules;
 
 mod followers;
 
+mod webhooks;
+
 mod accounts;
 
 mod csv;
@@ -56,6 +58,7 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(server::routes())
         .merge(events::routes())
         .merge(followers::routes())
+        .merge(webhooks::routes())
         .merge(accounts::routes())
 }
 

@@ -1,8 +1,11 @@
 //! The bounds of what callers send, one a line. Validation uses the same constants, and the OpenAPI description takes its bounds from
 //! here, so that neither can promise what the other refuses. It never validates.
 
-use crate::shop::catalogue_text::{CATEGORY_LEN_MAX, DESCRIPTION_LEN_MAX, IMAGE_URL_LEN_MAX, NAME_LEN_MAX};
+use crate::shop::catalogue_text::{
+    CATEGORY_LEN_MAX, DESCRIPTION_LEN_MAX, IMAGE_URL_LEN_MAX, NAME_LEN_MAX, WEBHOOK_DESCRIPTION_LEN_MAX,
+};
 use crate::shop::idempotency_keys::KEY_LEN_MAX;
+use crate::shop::webhooks::URL_LEN_MAX;
 use sale::policy::{LIMIT_PER_BUYER_MAX, QUANTITY_MAX, UNIT_PRICE_MINOR_MAX, WINDOW_S_MAX};
 use utoipa::Number;
 use utoipa::openapi::schema::{Object, Schema};
@@ -60,6 +63,10 @@ const FIELDS: &[(&str, &str, ValueBound)] = &[
     ("SaleEdit", "limitPerBuyer", ValueBound::Number(1, LIMIT_PER_BUYER_MAX as i64)),
     ("SaleEdit", "holdSeconds", ValueBound::Number(0, WINDOW_S_MAX as i64)),
     ("NewOrder", "quantity", ValueBound::Number(1, u32::MAX as i64)),
+    ("NewWebhook", "url", ValueBound::Text(1, URL_LEN_MAX)),
+    ("NewWebhook", "description", ValueBound::Text(0, WEBHOOK_DESCRIPTION_LEN_MAX)),
+    ("WebhookEdit", "url", ValueBound::Text(1, URL_LEN_MAX)),
+    ("WebhookEdit", "description", ValueBound::Text(0, WEBHOOK_DESCRIPTION_LEN_MAX)),
     ("PayBody", "method", ValueBound::Text(0, METHOD_LEN_MAX)),
 ];
 

@@ -396,6 +396,24 @@ impl<T: FromStr + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
     }
 }
 
+/// Two ids in the path. What is none has no page.
+#[derive(Debug, Clone, Copy)]
+pub struct PathPair<A, B>(pub A, pub B);
+
+impl<A: FromStr + Send, B: FromStr + Send, S: Send + Sync> FromRequestParts<S> for PathPair<A, B> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let not_found = || Problem::new(&kind::NOT_FOUND);
+        let texts = axum::extract::Path::<(String, String)>::from_request_parts(parts, state).await;
+        let axum::extract::Path((first, second)) = texts.map_err(|_| not_found())?;
+        match (first.parse(), second.parse()) {
+            (Ok(first), Ok(second)) => Ok(Self(first, second)),
+            _ => Err(not_found()),
+        }
+    }
+}
+
 /// The session of a valid access token.
 #[derive(Debug, Clone, Copy)]
 pub struct BuyerSession(pub Session);

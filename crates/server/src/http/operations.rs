@@ -130,12 +130,28 @@ static OPERATIONS: &[ApiOperation] = {
 
         operation("GET", "/api/v1/admin/followers", "listFollowers", Admin, &[]),
         operation("POST", "/api/v1/admin/followers/{name}/rewind", "rewindFollower", Admin, &[&FOLLOWER_UNKNOWN, &SALE_UNKNOWN]),
+        operation("GET", "/api/v1/admin/webhooks", "listWebhooks", Admin, &[]),
+        operation("POST", "/api/v1/admin/webhooks", "createWebhook", Admin, &[&PUBLIC_URL_MISSING, &TOO_MANY_WEBHOOKS]),
+        operation("GET", "/api/v1/admin/webhooks/{id}", "getWebhook", Admin, &[&WEBHOOK_UNKNOWN]),
+        operation("PATCH", "/api/v1/admin/webhooks/{id}", "editWebhook", Admin, &[&WEBHOOK_UNKNOWN]),
+        operation("DELETE", "/api/v1/admin/webhooks/{id}", "deleteWebhook", Admin, &[&WEBHOOK_UNKNOWN]),
+        operation("POST", "/api/v1/admin/webhooks/{id}/rotate-secret", "rotateWebhookSecret", Admin, &[&WEBHOOK_UNKNOWN]),
+        operation("POST", "/api/v1/admin/webhooks/{id}/test", "testWebhook", Admin, &[&WEBHOOK_UNKNOWN, &WEBHOOK_DISABLED, &DELIVERY_UNKNOWN]),
+        operation("GET", "/api/v1/admin/webhooks/{id}/deliveries", "listWebhookDeliveries", Admin, &[&WEBHOOK_UNKNOWN]),
+        operation("POST", "/api/v1/admin/webhooks/{id}/deliveries/{deliveryId}/resend", "resendWebhookDelivery", Admin, &[
+            &WEBHOOK_UNKNOWN, &WEBHOOK_DISABLED, &DELIVERY_UNKNOWN,
+        ]),
+        operation("POST", "/api/v1/admin/webhooks/{id}/resend-failed", "resendFailedWebhookDeliveries", Admin, &[
+            &WEBHOOK_UNKNOWN, &WEBHOOK_DISABLED,
+        ]),
+
         operation("GET", "/api/v1/admin/server", "getServerReport", Admin, &[]),
 
         operation("GET", "/livez", "getLiveness", Probe, &[]),
         operation("GET", "/readyz", "getReadiness", Probe, &[&UNAVAILABLE]),
         operation("GET", "/health", "getHealth", Probe, &[]),
         operation("GET", "/.well-known/jwks.json", "getSigningKeys", Probe, &[]),
+        operation("GET", "/schemas/events/{file}", "getEventSchema", Probe, &[]),
     ]
 };
 

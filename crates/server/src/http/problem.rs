@@ -365,6 +365,35 @@ impl From<crate::shop::catalogue::CatalogueRefusal> for Problem {
     }
 }
 
+impl From<crate::shop::webhooks::WebhookRefusal> for Problem {
+    fn from(refusal: crate::shop::webhooks::WebhookRefusal) -> Self {
+        use crate::shop::webhooks::WebhookRefusal;
+        let invalid = |pointer: String, detail: String| {
+            Self::new(&kind::INVALID_BODY).errors(vec![FieldError::new(pointer, detail)])
+        };
+        match refusal {
+            WebhookRefusal::PublicUrlMissing => Self::new(&kind::PUBLIC_URL_MISSING),
+            WebhookRefusal::TooManyEndpoints => Self::new(&kind::TOO_MANY_WEBHOOKS),
+            WebhookRefusal::EndpointUnknown => Self::new(&kind::WEBHOOK_UNKNOWN),
+            WebhookRefusal::DeliveryUnknown => Self::new(&kind::DELIVERY_UNKNOWN),
+            WebhookRefusal::Disabled => Self::new(&kind::WEBHOOK_DISABLED),
+            WebhookRefusal::Url(error) => invalid("/url".to_owned(), error.to_string()),
+            WebhookRefusal::NoTypes => invalid("/types".to_owned(), "must name a type, or *".to_owned()),
+            WebhookRefusal::TypeUnknown(at) => invalid(
+                format!("/types/{at}"),
+                "must be a type of event, such as order.confirmed, or *".to_owned(),
+            ),
+            WebhookRefusal::SaleUnknown(at) => {
+                invalid(format!("/flashSaleIds/{at}"), "there is no such sale".to_owned())
+            }
+            WebhookRefusal::TooManySales => invalid(
+                "/flashSaleIds".to_owned(),
+                "must have at most 100 sales; leave it out for all".to_owned(),
+            ),
+        }
+    }
+}
+
 /// The pointer to the field of a sale's body that breaks the policy.
 #[must_use]
 pub fn policy_pointer(problem: sale::PolicyProblem) -> &'static str {

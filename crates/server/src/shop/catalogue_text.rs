@@ -41,6 +41,8 @@ macro_rules! checked_text {
 pub const NAME_LEN_MAX: usize = 200;
 /// Characters of a product's description.
 pub const DESCRIPTION_LEN_MAX: usize = 10_000;
+/// Characters of what is noted about an endpoint of webhooks.
+pub const WEBHOOK_DESCRIPTION_LEN_MAX: usize = 500;
 /// Characters of a category.
 pub const CATEGORY_LEN_MAX: usize = 100;
 /// Characters of a picture's address.
@@ -67,6 +69,12 @@ checked_text!(
     ImageUrl,
     |text| has_length(text, 1, IMAGE_URL_LEN_MAX) && is_address(text),
     "an https:// address, or a path that starts with '/', of at most 2000 characters and without blanks"
+);
+checked_text!(
+    /// What a merchant notes about an endpoint of webhooks.
+    WebhookDescription,
+    |text| has_length(text, 0, WEBHOOK_DESCRIPTION_LEN_MAX),
+    "at most 500 characters"
 );
 checked_text!(
     /// A sale's name in addresses.

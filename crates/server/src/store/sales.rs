@@ -106,6 +106,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     LIST_BY_PRODUCT,
     LIST_WITHOUT_PAYMENT,
     SET_PAYMENT,
+    FIND_NAMES,
 ];
 
 const INSERT: &str = "
@@ -152,6 +153,14 @@ SELECT id FROM sales WHERE payment IS NULL AND announced_at IS NOT NULL";
 
 const SET_PAYMENT: &str = "
 UPDATE sales SET payment = $1 WHERE id = $2 AND payment IS NULL";
+
+const FIND_NAMES: &str = "
+SELECT sales.slug AS slug, sale_products.product_id AS product_id, sale_products.name AS name
+FROM sales
+JOIN sale_products ON sale_products.sale_id = sales.id
+WHERE sales.id = $1
+ORDER BY sale_products.version DESC
+LIMIT 1";
 
 /// Adds a sale's row, unannounced until [`set_announced`], with its slug and its product as it is. False when another sale has or had
 /// the slug.
@@ -327,6 +336,24 @@ pub async fn list(store: &Store) -> Result<Vec<SaleRow>, StoreError> {
 pub async fn list_by_product(store: &Store, product: ProductId) -> Result<Vec<SaleId>, StoreError> {
     let rows = sqlx::query(LIST_BY_PRODUCT).bind(product.to_string()).fetch_all(store.writer()).await?;
     rows.iter().map(|row| sale_id(row, "id")).collect()
+}
+
+/// The slug of a sale, and the id and name of its product; also of a sale that is unannounced or deleted.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find_names(
+    store: &Store,
+    sale: SaleId,
+) -> Result<Option<(String, ProductId, String)>, StoreError> {
+    let found = sqlx::query(FIND_NAMES).bind(sale.to_string()).fetch_optional(store.reader()).await?;
+    let Some(row) = found else { return Ok(None) };
+    let product: String = row.try_get("product_id")?;
+    let Ok(id) = product.parse() else {
+        let (table, reason) = ("sale_products", "its product is not a UUID");
+        return Err(StoreError::Damaged { table, id: sale.to_string(), reason });
+    };
+    Ok(Some((row.try_get("slug")?, id, row.try_get("name")?)))
 }
 
 fn read(row: &AnyRow) -> Result<SaleRow, StoreError> {

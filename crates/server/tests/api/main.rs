@@ -22,6 +22,7 @@ mod shared_limits;
 mod sockets;
 mod tokens;
 mod web;
+mod webhooks;
 
 mod bad_days;
 mod contract;

@@ -60,7 +60,12 @@ pub async fn second_shop(app: &TestApp) -> Shop {
         hold_calls: server::shop::keyed_locks::KeyedLocks::default(),
         accounts,
         mailboxes: server::shop::mailboxes::MailboxClaims::default(),
+        webhooks: server::shop::webhooks::WebhookService {
+            client: Arc::clone(&ours.webhooks.client),
+            wake: Arc::default(),
+        },
         public_url: None,
+        events: ours.events.clone(),
     }
 }
 

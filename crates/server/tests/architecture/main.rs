@@ -15,17 +15,20 @@ use std::path::{Path, PathBuf};
 /// read the engine's view of a sale; their commands to the engine go through `shop`.
 const MODULES: &str = "
     doorbuster → commands
-    commands   → http realtime followers shop store payments auth telemetry clock engine rehearsal sale
+    commands   → http realtime followers shop store payments webhooks auth telemetry clock engine rehearsal sale documents::EventAddresses
 
     http       → shop_documents documents shop auth telemetry clock client_network sale engine::SaleView engine::valkey_connection engine::error_text
     realtime   → shop_documents documents shop auth telemetry clock client_network sale engine::SaleView
     shop_documents → documents shop sale engine::SaleView
     followers  → shop_documents documents shop store telemetry clock engine sale
 
-    shop       → store payments auth telemetry clock engine sale
+    shop::published_events → documents shop store telemetry clock engine sale
+    shop::webhooks → documents::EventType shop store webhooks telemetry clock engine sale
+    shop       → store payments webhooks auth telemetry clock engine sale
 
-    store      → telemetry clock sale
+    store      → webhooks telemetry clock sale
     payments   → telemetry clock sale engine::error_text
+    webhooks   → telemetry clock sale
     auth       → telemetry clock sale
     telemetry  → clock sale
     clock      → sale
@@ -42,8 +45,8 @@ const HOMES: &str = "
     Wire formats stay in the listeners.
     axum                → http
     garde               → http
-    hyper               → http rehearsal
-    hyper_util          → http rehearsal
+    hyper               → http rehearsal webhooks::client
+    hyper_util          → http rehearsal webhooks::client
     matchit             → http
     serde_path_to_error → http
     serde_urlencoded    → http
@@ -65,7 +68,7 @@ const HOMES: &str = "
     indicatif           → rehearsal::live
     maud                → rehearsal::report
     rand_chacha         → rehearsal
-    tokio_rustls        → rehearsal::client
+    tokio_rustls        → rehearsal::client webhooks::client
 
     Settings are read once, and the process is assembled once.
     anyhow              → commands

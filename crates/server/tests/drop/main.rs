@@ -16,6 +16,7 @@ mod process;
 mod rehearse;
 mod secrets;
 mod verify;
+mod webhooks;
 
 use real::crowd::{BuyerCrowd, BuyerMix};
 use real::instance::ServerProcess;

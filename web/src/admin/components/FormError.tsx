@@ -13,6 +13,11 @@ const TEXT_KEYS: Record<string, AdminTextKey> = {
   product_in_use: "why.product_in_use",
   product_unknown: "why.product_unknown",
   too_many_edits: "why.too_many_edits",
+  too_many_webhooks: "webhook.why.too_many",
+  webhook_disabled: "webhook.why.disabled",
+  webhook_unknown: "webhook.why.unknown",
+  delivery_unknown: "webhook.why.delivery_unknown",
+  public_url_missing: "webhook.why.public_url",
 };
 
 interface Props {

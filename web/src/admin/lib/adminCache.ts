@@ -13,6 +13,9 @@ export const adminKeys = {
   orders: [...root, "orders"] as const,
   records: (kind: "line" | "attempts" | "ledger", saleId: string, filters: unknown) =>
     [...root, kind, saleId, filters] as const,
+  webhooks: [...root, "webhooks"] as const,
+  webhook: (id: string) => [...root, "webhooks", id] as const,
+  deliveries: (id: string, filters: unknown) => [...root, "webhooks", id, "deliveries", filters] as const,
   board: (...parts: string[]) => [...root, "board", ...parts] as const,
 };
 

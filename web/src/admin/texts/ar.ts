@@ -5,5 +5,6 @@ import catalogue from "./ar/catalogue.json";
 import orders from "./ar/orders.json";
 import records from "./ar/records.json";
 import shell from "./ar/shell.json";
+import webhooks from "./ar/webhooks.json";
 
-export default { ...shell, ...catalogue, ...board, ...records, ...orders };
+export default { ...shell, ...catalogue, ...board, ...records, ...orders, ...webhooks };

@@ -5,5 +5,6 @@ import catalogue from "./de/catalogue.json";
 import orders from "./de/orders.json";
 import records from "./de/records.json";
 import shell from "./de/shell.json";
+import webhooks from "./de/webhooks.json";
 
-export default { ...shell, ...catalogue, ...board, ...records, ...orders };
+export default { ...shell, ...catalogue, ...board, ...records, ...orders, ...webhooks };

@@ -5,5 +5,6 @@ import catalogue from "./en/catalogue.json";
 import orders from "./en/orders.json";
 import records from "./en/records.json";
 import shell from "./en/shell.json";
+import webhooks from "./en/webhooks.json";
 
-export default { ...shell, ...catalogue, ...board, ...records, ...orders };
+export default { ...shell, ...catalogue, ...board, ...records, ...orders, ...webhooks };

@@ -8,7 +8,7 @@ use crate::record::row::{
     BAD_CHECKSUM, OrphanRows, PAGE_LEN, PAGES_AHEAD, decode_entry, event_seq, push_entry, row_checksum,
     row_key, sale_checksum, sale_number,
 };
-use crate::record::{LedgerPage, LedgerReader, ReadError};
+use crate::record::{LedgerPage, LedgerReader, ReadError, SaleNumber};
 use futures::future::BoxFuture;
 use sale::{EventSeq, LedgerEntry, SaleId};
 use sqlx::postgres::{PgPool, PgPoolOptions, PgRow};
@@ -140,6 +140,14 @@ impl LedgerReader for PostgresReader {
                 }
             }
             Ok(entries)
+        }))
+    }
+
+    fn find_number(&self, sale: SaleId) -> BoxFuture<'_, Result<Option<SaleNumber>, ReadError>> {
+        let pool = self.pool.clone();
+        Box::pin(self.runtime.run(async move {
+            let number = with_timeout(ANSWER_TIMEOUT, find_sale_number(&pool, sale)).await?;
+            Ok(number.map(SaleNumber::new))
         }))
     }
 

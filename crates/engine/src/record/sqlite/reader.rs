@@ -5,7 +5,7 @@ use super::repair::{TornTail, find_torn_tails, torn_keys};
 use super::row::{find_head, find_sale_number, load_sales, read_page, scan_pages};
 use super::{ReadAccess, open_read_only_with};
 use crate::record::row::PAGES_AHEAD;
-use crate::record::{LedgerPage, LedgerReader, ReadError};
+use crate::record::{LedgerPage, LedgerReader, ReadError, SaleNumber};
 use futures::future::BoxFuture;
 use rusqlite::Connection;
 use sale::{EventSeq, LedgerEntry, SaleId};
@@ -120,6 +120,13 @@ impl LedgerReader for SqliteReader {
                 Some(no) => read_page(connection, (no, sale), after, limit),
                 None => Ok(Vec::new()),
             })
+        })
+    }
+
+    fn find_number(&self, sale: SaleId) -> BoxFuture<'_, Result<Option<SaleNumber>, ReadError>> {
+        Box::pin(async move {
+            let number = self.with_connection(|connection| find_sale_number(connection, sale))?;
+            Ok(number.map(SaleNumber::new))
         })
     }
 

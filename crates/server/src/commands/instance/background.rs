@@ -5,7 +5,7 @@ use crate::http::AppState;
 use crate::shop::follower_lag::MEASURE_INTERVAL;
 use crate::shop::peer_changes::{self, PeerChanges};
 use crate::shop::purchase_jobs::JobSettler;
-use crate::shop::{Shop, accounts, purchase_jobs, sales};
+use crate::shop::{Shop, accounts, published_events, purchase_jobs, sales};
 use engine::error_text::describe_error;
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,6 +71,12 @@ pub(super) async fn sweep_expired(app: AppState, mut stop: watch::Receiver<bool>
             tracing::warn!(
                 error = describe_error(&error),
                 "old jobs of the turnstile could not be deleted; it is tried again in ten minutes"
+            );
+        }
+        if let Err(error) = published_events::forget_old_payments(&app.shop).await {
+            tracing::warn!(
+                error = describe_error(&error),
+                "old steps of payments could not be deleted; it is tried again in ten minutes"
             );
         }
         purchase_jobs::return_stray_units(&app.shop).await;

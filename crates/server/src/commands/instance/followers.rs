@@ -2,12 +2,15 @@
 //! the thread.
 
 use super::super::{CommandError, random_source};
+use crate::followers::event_follower;
+use crate::followers::event_receiver::EventReceiver;
 use crate::followers::follower::{FollowerPace, LocalFollower};
 use crate::followers::idempotency_warmup::{self, IdempotencyWarmup};
 use crate::followers::live_updates::{self, LiveUpdates};
 use crate::followers::local::{LocalDependencies, start_local};
 use crate::followers::projector::{self, ProjectorDependencies, ProjectorMetrics, ProjectorSettings};
 use crate::followers::rounds::FollowerThread;
+use crate::followers::shared::SharedDependencies;
 use crate::shop::Shop;
 use crate::shop::attempts::AttemptsInbox;
 use crate::shop::follower_lag::FollowerLag;
@@ -41,6 +44,11 @@ impl FollowerStarter {
         let families = FollowerMetricFamilies::default();
         families.register(metrics);
         Self { engine, families, meters: Vec::new() }
+    }
+
+    /// A starter for followers that begin later.
+    pub(super) fn fork(&self) -> Self {
+        Self { engine: self.engine.clone(), families: self.families.clone(), meters: Vec::new() }
     }
 
     /// The metrics of the follower with this name.
@@ -119,6 +127,39 @@ pub(super) async fn start_warmup(
     let warmup = IdempotencyWarmup::new(shop.engine.clone(), Arc::clone(&shop.keys), shop.tenancy);
     let (thread, progress) = starter.start_local(warmup, idempotency_warmup::PACE)?;
     progress.wait_for_all(shop.engine.views(), WARMUP_TIMEOUT).await;
+    Ok(thread)
+}
+
+/// Starts the receivers of events that are switched on. Without one nothing runs.
+pub(super) fn start_receivers(
+    _starter: &mut FollowerStarter,
+    _shop: &Shop,
+    _may_deliver: bool,
+) -> Result<Vec<FollowerThread>, CommandError> {
+    Ok(Vec::new())
+}
+
+/// Starts the follower of a receiver of events.
+pub(super) fn start_receiver<R: EventReceiver>(
+    starter: &mut FollowerStarter,
+    shop: &Shop,
+    receiver: R,
+    may_deliver: bool,
+) -> Result<FollowerThread, CommandError> {
+    let metrics = starter.metrics(R::NAME);
+    let progress = FollowerProgress::default();
+    let lag = FollowerLag::new(metrics.lag_events.clone(), metrics.lag_seconds.clone());
+    starter.meters.push(LagMeter { progress: progress.clone(), lag });
+    let dependencies = SharedDependencies {
+        engine: shop.engine.clone(),
+        store: shop.store.clone(),
+        tenancy: shop.tenancy,
+        progress,
+        metrics,
+        random: random_source(),
+    };
+    let thread = event_follower::start_receiver(receiver, shop.events.clone(), dependencies, may_deliver)
+        .with_context(|| format!("the receiver {} cannot start", R::NAME))?;
     Ok(thread)
 }
 

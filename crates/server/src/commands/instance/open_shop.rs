@@ -24,16 +24,19 @@ use crate::shop::native_guests::GuestLimits;
 use crate::shop::payments::charge_table::ChargeTable;
 use crate::shop::payments::{PaymentService, ReconcileTiming};
 use crate::shop::public_url::PublicUrl;
+use crate::shop::published_events::EventPublisher;
 use crate::shop::purchase_jobs::PurchaseJobs;
 use crate::shop::receipts::ReceiptSigner;
 use crate::shop::sale_changes::SaleChanges;
 use crate::shop::sold_out_memory::SoldOutMemory;
 use crate::shop::summary::SummaryCache;
 use crate::shop::tenancy::Tenancy;
+use crate::shop::webhooks::WebhookService;
 use crate::store::Store;
 use crate::telemetry::followers::FollowerMetrics;
 use crate::telemetry::metrics::{Counter, ServerMetrics};
 use crate::telemetry::sales::SaleGauges;
+use crate::webhooks::client::{WebhookClient, load_tls_config};
 use anyhow::Context;
 use engine::{RunningEngine, SaleView};
 use sale::Timestamp;
@@ -90,7 +93,9 @@ pub(super) async fn open_shop(
     let refresh_ttl_ms = i64::try_from(settings.refresh_ttl.as_millis()).unwrap_or(i64::MAX);
     let accounts =
         AccountService { now: Arc::clone(&now), store: store.clone(), tokens, passwords, refresh_ttl_ms };
+    let events = EventPublisher::new(settings.event_addresses(public_url.as_ref()), Arc::clone(&catalogue));
     let guests = GuestBook::start(store.clone(), Arc::clone(&now));
+    let webhooks = open_webhooks(settings);
     let sold_out = SoldOutMemory::start(store.clone(), tenancy);
     let jobs = PurchaseJobs::start(store.clone(), tenancy);
     metrics.register("jobs_running", "Purchase jobs that are being decided or written", jobs.running.clone());
@@ -117,9 +122,17 @@ pub(super) async fn open_shop(
         sold_out,
         jobs,
         guest_limits: GuestLimits::new(settings.guests == OnOff::On),
+        webhooks,
         public_url,
+        events,
     };
     Ok((shop, inbox))
+}
+
+fn open_webhooks(settings: &Serve) -> WebhookService {
+    let resolver = Arc::clone(&settings.webhooks.webhook_resolver.0);
+    let client = WebhookClient::new(settings.webhooks.policy(), resolver, load_tls_config());
+    WebhookService { client: Arc::new(client), wake: Arc::default() }
 }
 
 /// A data folder is locked. A database may have other processes, also without a Valkey: one whose ledger was taken over may still

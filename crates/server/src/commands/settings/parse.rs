@@ -57,6 +57,19 @@ pub fn network(text: &str) -> Result<IpNet, String> {
     net.map_err(|_| "write addresses or networks such as 127.0.0.1,10.0.0.0/8".to_owned())
 }
 
+/// The source of events: a URI, or a reference to one.
+///
+/// # Errors
+/// When it is empty, or has characters that no URI has.
+pub fn event_source(text: &str) -> Result<String, String> {
+    let is_of_uri = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte);
+    if (1..=2_000).contains(&text.len()) && text.bytes().all(is_of_uri) {
+        Ok(text.to_owned())
+    } else {
+        Err("write a URI such as https://shop.example or urn:example:shop".to_owned())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

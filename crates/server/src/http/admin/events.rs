@@ -7,10 +7,11 @@ use crate::http::page::{Page, PageQuery};
 use crate::http::problem::{FieldError, Problem, kind};
 use crate::shop::dashboard::BuyerSelector;
 use crate::shop::events::{self, EventFilter, EventPage, ReadDirection};
+use crate::shop::published_events::identify_events;
 use crate::shop_documents::buyer_document;
 use axum::extract::State;
 use documents::event::EventKindSchema;
-use documents::{BuyerDocument, EventDocument};
+use documents::{BuyerDocument, EventDocument, EventType};
 use sale::{Event, EventSeq, SaleId, Ticket};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -57,12 +58,25 @@ enum SortOrder {
     Desc,
 }
 
+/// One event of the ledger, with what it is called where events are sent to other systems.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ListedEvent)]
+struct ListedEvent {
+    #[serde(flatten)]
+    event: EventDocument,
+    /// The id of its document.
+    id: String,
+    /// The type of its document.
+    #[serde(rename = "type")]
+    event_type: EventType,
+}
+
 /// A page of the ledger.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct EventsJson {
     /// The events.
-    items: Vec<EventDocument>,
+    items: Vec<ListedEvent>,
     /// The accounts of the buyers in them, as far as they exist.
     people: Vec<BuyerDocument>,
     /// The `cursor` of the next page; null on the last page.
@@ -98,8 +112,13 @@ async fn events(
     let direction = read_direction(order.unwrap_or_default(), after, from);
     let EventPage { rows, people, next } =
         events::load_page(&app.shop, id, &filter, direction, request.limit).await?;
-    let page =
-        Page::from_parts(rows, next.map(|seq| seq.to_string())).map(|entry| EventDocument::from(&entry));
+    let identities = identify_events(&app.shop, id, &rows).await?;
+    let listed = rows.iter().zip(identities).map(|(entry, (id, event_type))| ListedEvent {
+        event: EventDocument::from(entry),
+        id,
+        event_type,
+    });
+    let page = Page::from_parts(listed.collect(), next.map(|seq| seq.to_string()));
     let mut people: Vec<_> = people.keys().map(|id| buyer_document(*id, &people)).collect();
     people.sort_unstable_by_key(|buyer| buyer.id);
     Ok(Json(EventsJson { items: page.items, people, next_cursor: page.next_cursor }))

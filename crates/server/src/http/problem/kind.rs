@@ -49,6 +49,11 @@ kinds! {
     TOO_MANY_EDITS = 409 "too_many_edits", "Too many edits", "what this sale shows of its product was edited a hundred times, which is the most";
     SALE_UNKNOWN = 404 "sale_unknown", "Sale unknown", "there is no such sale";
     FOLLOWER_UNKNOWN = 404 "follower_unknown", "Follower unknown", "there is no such follower of the ledger";
+    WEBHOOK_UNKNOWN = 404 "webhook_unknown", "Webhook endpoint unknown", "there is no such webhook endpoint";
+    DELIVERY_UNKNOWN = 404 "delivery_unknown", "Delivery unknown", "the endpoint has no such delivery; deliveries are kept for 30 days";
+    WEBHOOK_DISABLED = 409 "webhook_disabled", "Webhook endpoint disabled", "nothing is sent to a disabled endpoint: enable it first";
+    TOO_MANY_WEBHOOKS = 409 "too_many_webhooks", "Too many webhook endpoints", "a shop has at most 64 webhook endpoints: delete one first";
+    PUBLIC_URL_MISSING = 409 "public_url_missing", "Public address missing", "the shop does not know its own address, which events name: start it with --public-url";
     ORDER_UNKNOWN = 404 "order_unknown", "Order unknown", "there is no such order";
     NOT_YOUR_ORDER = 404 "order_unknown", "Order unknown", "there is no such order";
     REQUEST_IN_FLIGHT = 409 "request_in_flight", "Request in flight", "the first request with this key is still being worked on", retry 1;

@@ -41,6 +41,22 @@ pub fn id<'de, D: Deserializer<'de>, T: FromStr>(deserializer: D) -> Result<Opti
     text.parse().map(Some).map_err(|_| D::Error::custom("must be an id (a UUID)"))
 }
 
+/// A list of strings.
+pub fn strings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    Vec::deserialize(deserializer).map(Some).map_err(|_| D::Error::custom("must be a list of texts"))
+}
+
+/// A list of ids.
+pub fn ids<'de, D: Deserializer<'de>, T: FromStr>(deserializer: D) -> Result<Option<Vec<T>>, D::Error> {
+    let rule = || D::Error::custom("must be a list of ids (UUIDs)");
+    let texts: Vec<String> = Vec::deserialize(deserializer).map_err(|_| rule())?;
+    texts.iter().map(|text| text.parse().map_err(|_| rule())).collect::<Result<_, _>>().map(Some)
+}
+
+pub fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    bool::deserialize(deserializer).map(Some).map_err(|_| D::Error::custom("must be true or false"))
+}
+
 pub fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
     let rule = || D::Error::custom(format_args!("must be a whole number, 0 to {}", u32::MAX));
     u32::deserialize(deserializer).map(Some).map_err(|_| rule())

@@ -1,6 +1,7 @@
 //! Moves a payment from one state to the next, by compare-and-set, and only for the process that holds its lease.
 
 use super::{LeasedPayment, PaymentLease, PaymentRow, PaymentState, keys};
+use crate::store::payment_events::{self, PaymentEventState};
 use crate::store::{StoreError, StoreTransaction};
 use sale::Timestamp;
 
@@ -43,7 +44,7 @@ pub enum PaymentStep {
     Abandon,
 }
 
-/// Moves a payment on and returns it as it is then. `Ok(None)` when it is in another state, or the lease is lost.
+/// Moves a payment on, with the event that is published of it, if there is one, and returns it as it is then. `Ok(None)` when it is in another state, or the lease is lost.
 ///
 /// # Errors
 /// When the database fails.
@@ -83,6 +84,9 @@ pub async fn take_step(
             (PaymentState::Voiding, leased.reason.clone())
         }
     };
+    if let Some(published) = PaymentEventState::from_state(state) {
+        payment_events::insert(writing, leased.id, published).await?;
+    }
     Ok(Some(leased.moved(PaymentRow { state, reason, updated_at: now, tries: 0, ..(**leased).clone() })))
 }
 

@@ -1,0 +1,433 @@
+//! What holds for any receiver of events: each event once or more with one id and one document, in order, through failures, restarts,
+//! rewinds and restored ledgers; and what the clock and the payments do.
+
+use super::*;
+use crate::followers::backoff::BackoffLimits;
+use crate::followers::event_follower::start_receiver;
+use crate::followers::event_receiver::{EVENT_PACE, EventReceiver, ReceiverStart};
+use crate::followers::follower::{FollowerError, FollowerPace};
+use crate::followers::shared::SharedDependencies;
+use crate::shop::catalogue::SaleCatalogue;
+use crate::shop::published_events::{
+    EventOrigin, EventPublisher, PublishedEvent, PublishedSale, SaleFold, find_names,
+};
+use crate::store::payments::{
+    self, BeginResult, LeasedPayment, PaymentLease, PaymentRow, PaymentState, PaymentStep,
+};
+use crate::store::{StoreTransaction, event_receivers, payment_events};
+use documents::{EventAddresses, EventType, PublishedEventDocument};
+use engine::record::ReadError;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use test_servers::wait::{HANG_LIMIT, eventually};
+
+const FAST_PACE: FollowerPace = FollowerPace {
+    batch_len_max: 7,
+    rest_min: Duration::ZERO,
+    idle_max: Duration::from_millis(10),
+    nice: 0,
+    backoff: BackoffLimits { first: Duration::from_millis(1), max: Duration::from_millis(2) },
+    ..EVENT_PACE
+};
+
+/// Keeps what it gets, and fails on every third batch after it has got it.
+#[derive(Clone, Default)]
+struct Collected {
+    events: Arc<Mutex<Vec<PublishedEvent>>>,
+    /// Ids of events, as rows of a transaction.
+    recorded: Arc<AtomicUsize>,
+    batches: Arc<AtomicUsize>,
+    fails: Arc<AtomicBool>,
+}
+
+impl Collected {
+    fn receive(&self, events: &[PublishedEvent]) -> Result<(), FollowerError> {
+        self.events.lock().unwrap().extend_from_slice(events);
+        let number = self.batches.fetch_add(1, Ordering::SeqCst);
+        if self.fails.load(Ordering::SeqCst) && number % 3 == 2 {
+            return Err(FollowerError::Delivery("the receiver closed the connection".into()));
+        }
+        Ok(())
+    }
+
+    /// The documents without repeats, in the order in which they came first. A repeat is the same document.
+    fn distinct(&self) -> Vec<PublishedEventDocument> {
+        let mut distinct: Vec<PublishedEventDocument> = Vec::new();
+        for event in self.events.lock().unwrap().iter() {
+            match distinct.iter().find(|known| known.id == event.document.id) {
+                Some(known) => assert_eq!(*known, event.document),
+                None => distinct.push(event.document.clone()),
+            }
+        }
+        distinct
+    }
+
+    fn ids(&self) -> Vec<String> {
+        self.distinct().into_iter().map(|document| document.id).collect()
+    }
+
+    fn has_type(&self, event_type: EventType) -> bool {
+        self.distinct().iter().any(|document| document.event_type == event_type)
+    }
+}
+
+struct FromBeginning(Collected);
+struct FromPresent(Collected);
+
+impl EventReceiver for FromBeginning {
+    const NAME: &'static str = "from_beginning";
+    const START: ReceiverStart = ReceiverStart::Beginning;
+    const PACE: FollowerPace = FAST_PACE;
+
+    async fn deliver(&mut self, _: &Store, events: &[PublishedEvent]) -> Result<(), FollowerError> {
+        self.0.receive(events)
+    }
+}
+
+/// A receiver that writes in the transaction of its offset.
+impl EventReceiver for FromPresent {
+    const NAME: &'static str = "from_present";
+    const START: ReceiverStart = ReceiverStart::Present;
+    const PACE: FollowerPace = FAST_PACE;
+
+    async fn record(
+        &mut self,
+        writing: &mut StoreTransaction,
+        events: &[PublishedEvent],
+    ) -> Result<(), FollowerError> {
+        // A row that says how many events it has recorded.
+        let count = self.0.recorded.load(Ordering::SeqCst) + events.len();
+        event_receivers::put_state(writing, ("counted", SALE), EventSeq(count as u64), "{}").await?;
+        self.0.receive(events)?;
+        self.0.recorded.store(count, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+async fn publisher(fixture: &ProjectorFixture) -> EventPublisher {
+    let catalogue = SaleCatalogue::load(&fixture.store, Tenancy::Single).await.unwrap();
+    let shop = "https://shop.example".to_owned();
+    EventPublisher::new(EventAddresses { source: shop.clone(), schemas: shop }, Arc::new(catalogue))
+}
+
+async fn start<R: EventReceiver>(
+    fixture: &ProjectorFixture,
+    receiver: R,
+) -> (FollowerThread, FollowerProgress) {
+    let progress = FollowerProgress::default();
+    let dependencies = SharedDependencies {
+        engine: fixture.engine().clone(),
+        store: fixture.store.clone(),
+        tenancy: fixture.tenancy,
+        progress: progress.clone(),
+        metrics: FollowerMetrics::default(),
+        random: Box::new(|| 0.5),
+    };
+    (start_receiver(receiver, publisher(fixture).await, dependencies, true).unwrap(), progress)
+}
+
+/// What the ledger and the clock publish by `now`.
+async fn expected(fixture: &ProjectorFixture, now: Timestamp) -> Vec<PublishedEventDocument> {
+    let publisher = publisher(fixture).await;
+    let number = fixture.engine().ledger().find_number(SALE).await.unwrap().unwrap();
+    let (mut fold, mut events) = (SaleFold::default(), Vec::new());
+    fold.set_names(find_names(&fixture.store, SALE).await.unwrap());
+    for entry in fixture.ledger().await {
+        publisher.publish_entry(&mut fold, PublishedSale { sale: SALE, number }, &entry, &mut events);
+    }
+    publisher.publish_moments(&mut fold, SALE, now, &mut events);
+    events.into_iter().map(|event| event.document).collect()
+}
+
+async fn wait_until(mut is_so: impl FnMut() -> bool) {
+    eventually("it becomes so", HANG_LIMIT, async || is_so()).await;
+}
+
+fn fifo() -> Policy {
+    policy(AdmissionMode::Fifo { per_second: 3, checkout_s: 4, line_opens_s: 5, extension_s: 2 }, 3)
+}
+
+#[tokio::test]
+async fn each_event_comes_in_order_with_one_document_through_failures_and_restarts() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = ProjectorFixture::open(folder.path()).await;
+    let collected = Collected::default();
+    collected.fails.store(true, Ordering::SeqCst);
+    for part in long_history().chunks(80) {
+        fixture.run_history(&fifo(), part).await;
+        let (follower, progress) = start(&fixture, FromBeginning(collected.clone())).await;
+        assert!(progress.wait_for_all(fixture.engine().views(), TIMEOUT).await);
+        stop(follower).await;
+    }
+    fixture.clock.advance_ms(3_600_000);
+    let due = expected(&fixture, fixture.clock.now()).await;
+    let (follower, _) = start(&fixture, FromBeginning(collected.clone())).await;
+    wait_until(|| collected.distinct().len() >= due.len()).await;
+    assert_eq!(collected.distinct(), due);
+    for event_type in [EventType::SaleStarted, EventType::LineAdmitted, EventType::OrderHeld] {
+        assert!(collected.has_type(event_type), "{event_type} is not in the history");
+    }
+    stop(follower).await;
+    fixture.close().await;
+}
+
+#[tokio::test]
+async fn an_id_has_the_checksum_that_is_in_the_row_of_the_ledger() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = ProjectorFixture::open(folder.path()).await;
+    fixture.run_history(&fifo(), &long_history()[..60]).await;
+    let collected = Collected::default();
+    let (follower, progress) = start(&fixture, FromBeginning(collected.clone())).await;
+    assert!(progress.wait_for_all(fixture.engine().views(), TIMEOUT).await);
+    stop(follower).await;
+    let rows = rusqlite::Connection::open(folder.path().join("ledger.db")).unwrap();
+    let mut rows = rows.prepare("SELECT key & 1099511627775, crc FROM entries ORDER BY key").unwrap();
+    let rows = rows.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))).unwrap();
+    let in_rows: Vec<String> =
+        rows.map(Result::unwrap).map(|(seq, crc)| format!("{SALE}/{seq}/{crc:08x}")).collect();
+    let of_ledger = |event: &PublishedEvent| match event.origin {
+        EventOrigin::Ledger(_) => Some(event.document.id.clone()),
+        _ => None,
+    };
+    let published: Vec<String> = collected.events.lock().unwrap().iter().filter_map(of_ledger).collect();
+    assert!(in_rows.len() > 20);
+    assert_eq!(published, in_rows);
+    fixture.close().await;
+}
+
+#[tokio::test]
+async fn the_start_and_the_end_are_published_once_when_nothing_else_happens() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = ProjectorFixture::open(folder.path()).await;
+    let promised = policy(AdmissionMode::Open, 3);
+    fixture.run_history(&promised, &[]).await;
+    let collected = Collected::default();
+    let (follower, progress) = start(&fixture, FromBeginning(collected.clone())).await;
+    assert!(progress.wait_for_all(fixture.engine().views(), TIMEOUT).await);
+    assert!(!collected.has_type(EventType::SaleStarted));
+    fixture.clock.advance_ms(promised.starts_at.ms_since(fixture.clock.now()) + 1_000);
+    wait_until(|| collected.has_type(EventType::SaleStarted)).await;
+    assert!(!collected.has_type(EventType::SaleEnded));
+    stop(follower).await;
+
+    // Another process has nothing to repeat.
+    let later = Collected::default();
+    let (follower, _) = start(&fixture, FromBeginning(later.clone())).await;
+    fixture.clock.advance_ms(promised.ends_at.ms_since(fixture.clock.now()) + 1_000);
+    wait_until(|| later.has_type(EventType::SaleEnded)).await;
+    let ended = format!("{SALE}/ended/{}", documents::rfc3339(promised.ends_at));
+    assert_eq!(later.ids(), [ended]);
+    stop(follower).await;
+    fixture.close().await;
+}
+
+#[tokio::test]
+async fn a_receiver_that_begins_at_the_present_gets_what_happens_then_with_the_same_documents() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = ProjectorFixture::open(folder.path()).await;
+    fixture.run_history(&fifo(), &long_history()[..100]).await;
+    let before = expected(&fixture, fixture.clock.now()).await.len();
+    let collected = Collected::default();
+    collected.fails.store(true, Ordering::SeqCst);
+    let (follower, progress) = start(&fixture, FromPresent(collected.clone())).await;
+    assert!(progress.wait_for_all(fixture.engine().views(), TIMEOUT).await);
+    assert!(collected.ids().is_empty());
+    fixture.run_history(&fifo(), &long_history()[100..200]).await;
+    assert!(progress.wait_for_all(fixture.engine().views(), TIMEOUT).await);
+    stop(follower).await;
+    let due: Vec<PublishedEventDocument> =
+        expected(&fixture, fixture.clock.now()).await.into_iter().skip(before).collect();
+    assert_eq!(collected.distinct(), due);
+    let counted = event_receivers::list_states(&fixture.store, "counted").await.unwrap();
+    assert_eq!(counted.len(), 1, "rows are written with the offset");
+    assert_eq!(collected.recorded.load(Ordering::SeqCst), due.len(), "each event was recorded once");
+    fixture.close().await;
+}
+
+#[tokio::test]
+async fn a_rewound_receiver_gets_the_same_documents_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = ProjectorFixture::open(folder.path()).await;
+    fixture.run_history(&fifo(), &long_history()[..100]).await;
+    let collected = Collected::default();
+    let (follower, progress) = start(&fixture, FromBeginning(collected.clone())).await;
+    assert!(progress.wait_for_all(fixture.engine().views(), TIMEOUT).await);
+    let all = collected.distinct();
+    let last = fixture.ledger().await.last().unwrap().seq;
+    for seq in [EventSeq(last.0 / 2), EventSeq(0)] {
+        let before = collected.events.lock().unwrap().len();
+        let request = RewindRequest { name: "from_beginning".to_owned(), sale: SALE, seq };
+        let ledger = &**fixture.engine().ledger();
+        followers::rewind(&fixture.store, ledger, &request).await.unwrap().unwrap();
+        let due = all.iter().filter(|document| {
+            document.id.split('/').nth(1).unwrap().parse().is_ok_and(|at: u64| at > seq.0)
+        });
+        let due = due.count();
+        wait_until(|| collected.events.lock().unwrap().len() >= before + due).await;
+        assert_eq!(collected.distinct(), all);
+    }
+    stop(follower).await;
+    fixture.close().await;
+}
+
+#[tokio::test]
+async fn a_restored_ledger_is_published_with_other_ids_from_where_it_differs() {
+    let folder = tempfile::tempdir().unwrap();
+    let saved = tempfile::tempdir().unwrap();
+    let fixture = ProjectorFixture::open(folder.path()).await;
+    fixture.run_history(&fifo(), &long_history()[..60]).await;
+    let common = fixture.ledger().await.len() as u64;
+    fixture.close().await;
+    copy_ledger(folder.path(), saved.path());
+
+    let fixture = ProjectorFixture::open(folder.path()).await;
+    fixture.run_history(&fifo(), &long_history()[60..120]).await;
+    let collected = Collected::default();
+    let (follower, progress) = start(&fixture, FromBeginning(collected.clone())).await;
+    assert!(progress.wait_for_all(fixture.engine().views(), TIMEOUT).await);
+    stop(follower).await;
+    let lost = collected.ids();
+    fixture.close().await;
+
+    copy_ledger(saved.path(), folder.path());
+    let fixture = ProjectorFixture::open(folder.path()).await;
+    fixture.clock.advance_ms(7);
+    fixture.run_history(&fifo(), &long_history()[120..260]).await;
+    let again = Collected::default();
+    let (follower, progress) = start(&fixture, FromBeginning(again.clone())).await;
+    assert!(progress.wait_for_all(fixture.engine().views(), TIMEOUT).await);
+    stop(follower).await;
+    let seq_of = |id: &str| id.split('/').nth(1).unwrap().parse::<u64>();
+    for id in again.ids() {
+        if let Ok(seq) = seq_of(&id) {
+            assert_eq!(lost.contains(&id), seq <= common, "{id}");
+        }
+    }
+    assert_eq!(again.distinct(), expected(&fixture, fixture.clock.now()).await);
+    fixture.close().await;
+}
+
+#[tokio::test]
+async fn steps_of_payments_come_in_order_per_payment_and_are_deleted_when_every_receiver_has_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = ProjectorFixture::open(folder.path()).await;
+    let store = &fixture.store;
+    for number in 0..40 {
+        write_payment(store, number, number % 3).await;
+    }
+    let (beginning, present) = (Collected::default(), Collected::default());
+    beginning.fails.store(true, Ordering::SeqCst);
+    let (from_present, _) = start(&fixture, FromPresent(present.clone())).await;
+    eventually("the receiver has begun", HANG_LIMIT, async || {
+        event_receivers::find(store, "from_present").await.unwrap().is_some()
+    })
+    .await;
+    for number in 40..50 {
+        write_payment(store, number, 1).await;
+    }
+    let (from_beginning, _) = start(&fixture, FromBeginning(beginning.clone())).await;
+    let id = |number: u128, state: &str| format!("payments/{}/{state}", Uuid::from_u128(number));
+    let mut due: Vec<String> = Vec::new();
+    for number in 0..50 {
+        match if number < 40 { number % 3 } else { 1 } {
+            0 => due.push(id(number, "declined")),
+            1 => due.push(id(number, "captured")),
+            _ => due.extend([id(number, "captured"), id(number, "refunded")]),
+        }
+    }
+    wait_until(|| beginning.ids().len() == due.len() && present.ids().len() == 10).await;
+    let got = beginning.ids();
+    assert!(due.iter().all(|id| got.contains(id)), "{got:?}");
+    for number in (0..40).filter(|number| number % 3 == 2) {
+        let position = |state| got.iter().position(|known| *known == id(number, state)).unwrap();
+        assert!(position("captured") < position("refunded"));
+    }
+    assert_eq!(present.ids(), (40..50).map(|number| id(number, "captured")).collect::<Vec<String>>());
+    stop(from_present).await;
+    stop(from_beginning).await;
+
+    let later = Timestamp(i64::MAX);
+    let delivered = event_receivers::find_delivered_by_all(store, Timestamp(0)).await.unwrap();
+    assert_eq!(delivered, Some(payment_events::find_last_no(store).await.unwrap()));
+    write_payment(store, 50, 1).await;
+    payment_events::number_new(store, 10).await.unwrap();
+    payment_events::delete_old(store, later, delivered.unwrap(), 1_000).await.unwrap();
+    let kept = payment_events::list_after(store, 0, 1_000).await.unwrap();
+    assert_eq!(kept.iter().map(|row| row.payment).collect::<Vec<Uuid>>(), [Uuid::from_u128(50)]);
+    fixture.close().await;
+}
+
+/// A payment that was declined (0), captured (1), or captured and refunded.
+async fn write_payment(store: &Store, number: u128, steps: u128) {
+    let now = Timestamp(START.0 + i64::try_from(number).unwrap());
+    let lease = |holder| PaymentLease { holder: Uuid::from_u128(holder), until: Timestamp(i64::MAX) };
+    let row = PaymentRow {
+        id: Uuid::from_u128(number),
+        order: OrderId(Uuid::from_u128(number)),
+        sale: SALE,
+        buyer: BuyerId(Uuid::from_u128(7)),
+        method: "sandbox:approve".to_owned(),
+        amount: Money { minor: 1_000, currency: "EUR".parse().unwrap() },
+        state: PaymentState::Started,
+        reason: String::new(),
+        restock: false,
+        created_at: now,
+        updated_at: now,
+        tries: 0,
+    };
+    let mut writing = store.begin().await.unwrap();
+    let begun = payments::begin(&mut writing, row.clone(), None, now, lease(1)).await.unwrap();
+    writing.commit().await.unwrap();
+    let BeginResult::Begun(leased) = begun else { panic!("{begun:?}") };
+    if steps == 0 {
+        let declined = PaymentStep::Decline("too little money".to_owned());
+        assert!(take_step(store, &leased, declined).await.is_some());
+        return;
+    }
+    let authorised = take_step(store, &leased, PaymentStep::Change(PaymentState::Authorised)).await.unwrap();
+    assert!(take_step(store, &authorised, PaymentStep::Change(PaymentState::Captured)).await.is_some());
+    if steps == 2 {
+        let mut writing = store.begin().await.unwrap();
+        let begun = payments::begin_refund(&mut writing, row, true, (now, now), lease(2)).await.unwrap();
+        writing.commit().await.unwrap();
+        let refunded = PaymentStep::Change(PaymentState::Refunded);
+        assert!(take_step(store, &begun.unwrap(), refunded).await.is_some());
+    }
+}
+
+async fn take_step(store: &Store, leased: &LeasedPayment, step: PaymentStep) -> Option<LeasedPayment> {
+    let now = leased.updated_at;
+    let mut writing = store.begin().await.unwrap();
+    let moved = payments::take_step(&mut writing, leased, &step, now, now).await.unwrap();
+    writing.commit().await.unwrap();
+    moved
+}
+
+#[tokio::test]
+async fn a_step_of_a_payment_that_is_not_taken_is_not_published() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = ProjectorFixture::open(folder.path()).await;
+    let store = &fixture.store;
+    write_payment(store, 1, 1).await;
+    let captured = payments::find(store, Uuid::from_u128(1)).await.unwrap().unwrap();
+    let now = captured.updated_at;
+    let lease = PaymentLease { holder: Uuid::from_u128(9), until: Timestamp(i64::MAX) };
+    let stranger = payments::acquire_lease(store, captured.id, lease, now).await.unwrap().unwrap();
+    // It is captured, so it cannot be declined.
+    assert!(take_step(store, &stranger, PaymentStep::Decline("too late".to_owned())).await.is_none());
+    payment_events::number_new(store, 10).await.unwrap();
+    let rows = payment_events::list_after(store, 0, 10).await.unwrap();
+    assert_eq!(rows.len(), 1);
+    fixture.close().await;
+}
+
+#[tokio::test]
+async fn a_receiver_that_cannot_be_reached_is_a_failure_with_its_words() {
+    let failure = FollowerError::Delivery("connection refused".into());
+    assert_eq!(
+        engine::error_text::describe_error(&failure),
+        "the receiver did not take the events: connection refused"
+    );
+    let missing: FollowerError = ReadError::Missing { place: "a folder".to_owned() }.into();
+    assert_eq!(engine::error_text::describe_error(&missing), "there is no ledger in a folder");
+}
