@@ -75,14 +75,14 @@ pub async fn buy_held_unit(
             }
         };
         if order.view.status == OrderStatus::Confirmed {
-            return Ok(Ok(BoughtHold { order, unsold: count_unsold(shop, sale), repeated: true }));
+            return Ok(Ok(BoughtHold { order, unsold: sales::remaining_units(shop, sale), repeated: true }));
         }
         // Without an idempotency key: one order has one payment at a time, and one that was voided may be followed by another.
         let method = (order.total().minor > 0).then(|| method.to_owned());
         let request = PayRequest { buyer, order: order.view.id, method, key: None };
         match shop.payments.pay(request).await? {
             Ok(paid) if paid.order.view.status == OrderStatus::Confirmed => {
-                let unsold = count_unsold(shop, sale);
+                let unsold = sales::remaining_units(shop, sale);
                 return Ok(Ok(BoughtHold { order: paid.order, unsold, repeated: false }));
             }
             // Another call pays for it, or the reply is older than the payment.
@@ -108,11 +108,6 @@ pub async fn buy_held_unit(
         }
     }
     Err(PaymentError::Unsettled.into())
-}
-
-/// Units of a sale that are not sold. The engine's last answer to this process has published them.
-fn count_unsold(shop: &Shop, sale: SaleId) -> u32 {
-    shop.engine.views().get(sale).map_or(0, |view| view.counters.unsold())
 }
 
 async fn explain_refusal(

@@ -6,6 +6,7 @@
 //! a time, and a reader waits for two at most.
 
 use super::Shop;
+use super::catalogue::CatalogueError;
 use super::sales::ListedSale;
 use crate::store::StoreError;
 use engine::{Engine, EngineError, SaleView};
@@ -48,6 +49,21 @@ pub async fn read_all_now(shop: &Shop, sales: Vec<ListedSale>) -> Result<Vec<Lis
 /// When the engine does not answer, or has no such sale.
 pub async fn count_unsold(shop: &Shop, sale: SaleId) -> Result<u32, EngineError> {
     Ok(read_view(shop, sale).await?.counters.unsold())
+}
+
+/// Makes the sales known here that another instance has made or edited.
+///
+/// # Errors
+/// When the tables or the engine do not answer.
+pub async fn refresh_listings(shop: &Shop) -> Result<(), CatalogueError> {
+    if !shop.tenancy.is_cluster() {
+        return Ok(());
+    }
+    shop.catalogue.refresh_for_reader(&shop.store).await?;
+    let listed = shop.catalogue.all();
+    let unknown = listed.iter().map(|listing| listing.sale);
+    let unknown = unknown.filter(|sale| shop.engine.views().get(*sale).is_none());
+    Ok(refresh_views(shop, unknown).await?)
 }
 
 /// The sales of which this process may know less than was answered elsewhere, of those in which an order can be made or paid for now: the

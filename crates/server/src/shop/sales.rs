@@ -129,6 +129,12 @@ pub fn find_current(shop: &Shop) -> Option<ListedSale> {
     active.or_else(next).or(sales.first()).cloned()
 }
 
+/// Units of a sale that are not sold, as published here; 0 without such a sale. What the engine has answered this process is in it.
+#[must_use]
+pub fn remaining_units(shop: &Shop, sale: SaleId) -> u32 {
+    shop.engine.views().get(sale).map_or(0, |view| view.counters.unsold())
+}
+
 /// What a sale showed of its product when an order was made.
 #[must_use]
 pub fn find_sold_product(shop: &Shop, sale: SaleId, made_at: Timestamp) -> Option<Arc<SoldProduct>> {

@@ -1213,7 +1213,9 @@ async fn two_instances_keep_one_line_and_give_one_order() {
         assert_eq!((&mine["total"], &mine["items"][0]["_id"]), (&json!(1), &json!(order)), "at the other");
         assert_eq!(reading.meta(sale).await["progress"]["remaining"], 1);
         assert_eq!(reading.get(&format!("/flash-sales/{sale}")).await["currentQuantity"], 1);
+        let fresh = buying.sale(1, &plain).await;
         let listed = reading.get("/flash-sales").await["items"].clone();
+        assert_eq!(listed[0]["id"], json!(fresh), "the newest, which another instance has just made");
         let listed = listed.as_array().unwrap().iter().find(|listed| listed["id"] == json!(sale)).unwrap();
         assert_eq!(listed["currentQuantity"], 1);
         let refund = format!("/api/v1/admin/orders/{order}/refund");

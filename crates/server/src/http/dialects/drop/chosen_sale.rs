@@ -4,7 +4,7 @@ use super::super::DialectContext;
 use super::super::error::DialectError;
 use crate::http::problem::kind;
 use crate::shop::Shop;
-use crate::shop::fresh_views::read_now;
+use crate::shop::fresh_views::{read_now, refresh_listings};
 use crate::shop::sales::{self, ListedSale};
 use axum::http::StatusCode;
 use sale::{SalePhase, Timestamp};
@@ -12,13 +12,18 @@ use sale::{SalePhase, Timestamp};
 /// The word for it in the column `made_by` of the table `sales`.
 pub(super) const MADE_BY: &str = "drop";
 
-/// The sale of the setting; without it the newest that `init` made, else the active, the next or the most recent one.
-pub(super) async fn find_sale(state: &DialectContext) -> Option<ListedSale> {
+/// The sale of the setting; without it the newest that `init` made, also at another instance, else the active, the next or the most recent
+/// one.
+///
+/// # Errors
+/// When the tables or the engine do not answer.
+pub(super) async fn find_sale(state: &DialectContext) -> Result<Option<ListedSale>, DialectError> {
     let shop = &state.app.shop;
-    match &state.settings.drop_sale {
-        Some(name) => sales::find_named_or_refresh(shop, name).await,
-        None => find_made_sale(shop).or_else(|| sales::find_current(shop)),
+    if let Some(name) = &state.settings.drop_sale {
+        return Ok(sales::find_named_or_refresh(shop, name).await);
     }
+    refresh_listings(shop).await?;
+    Ok(find_made_sale(shop).or_else(|| sales::find_current(shop)))
 }
 
 /// [`find_sale`], with everything that any instance has answered.
@@ -26,7 +31,7 @@ pub(super) async fn find_sale(state: &DialectContext) -> Option<ListedSale> {
 /// # Errors
 /// When there is no sale, and when the engine does not answer.
 pub(super) async fn read_sale(state: &DialectContext) -> Result<ListedSale, DialectError> {
-    let sale = find_sale(state).await.ok_or_else(|| no_sale(state))?;
+    let sale = find_sale(state).await?.ok_or_else(|| no_sale(state))?;
     Ok(read_now(&state.app.shop, sale).await?)
 }
 

@@ -8,11 +8,11 @@ use super::chosen_sale::{find_sale, no_sale};
 use crate::http::limits::{LimitClass, LimitKey};
 use crate::shop::fresh_views::count_unsold;
 use crate::shop::guests::{DialectGuest, GuestOrigin};
-use crate::shop::sales::ListedSale;
+use crate::shop::sales::remaining_units;
 use crate::shop::single_orders::{self, OtherOrders, SinglePurchase};
 use axum::extract::State;
 use axum::http::StatusCode;
-use sale::Refusal;
+use sale::{Refusal, SaleId};
 use serde_json::json;
 
 /// Sells one unit to the buyer who is named.
@@ -24,14 +24,14 @@ pub(super) async fn buy(
     let guest = DialectGuest::new(GuestOrigin::Drop, &name)
         .map_err(|error| DialectError::bad_request(error.to_string()))?;
     state.count_request(LimitClass::Drop, LimitKey::from_buyer(guest.buyer())).await?;
-    let sale = find_sale(&state).await.ok_or_else(|| no_sale(&state))?;
-    let shop = &state.app.shop;
+    let sale = find_sale(&state).await?.ok_or_else(|| no_sale(&state))?;
+    let (shop, id) = (&state.app.shop, sale.view.id);
     if !sale.sells_at_once() {
         let message = "this sale has a line or takes payments; it does not sell at once";
-        let remaining = count_unsold(shop, sale.view.id).await?;
+        let remaining = count_unsold(shop, id).await?;
         return Err(DialectError::bad_request(message).field("remainingStock", remaining));
     }
-    let buying = single_orders::buy_one(shop, sale.view.id, guest.buyer(), OtherOrders::Impossible);
+    let buying = single_orders::buy_one(shop, id, guest.buyer(), OtherOrders::Impossible);
     // Where everyone is refused, nobody is stored.
     let purchase = match sale.view.refusal_for_all(shop.engine.now()) {
         Some(_) => buying.await?,
@@ -46,28 +46,22 @@ pub(super) async fn buy(
         SinglePurchase::Owned(_) => {
             // The process may have ended between the purchase and this.
             shop.guests.remember(&guest).await?;
-            Err(refuse(&state, &sale, Refusal::LimitReached, "you have already purchased this item"))
+            Err(refuse(&state, id, Refusal::LimitReached, "you have already purchased this item"))
         }
         SinglePurchase::Refused(refusal) => {
             // That every unit is sold is said before that the sale is over or paused.
-            let refusal = if remaining_units(&state, &sale) == 0 { Refusal::SoldOut } else { refusal };
-            Err(refuse(&state, &sale, refusal, refusal_message(refusal)))
+            let refusal = if remaining_units(shop, id) == 0 { Refusal::SoldOut } else { refusal };
+            Err(refuse(&state, id, refusal, refusal_message(refusal)))
         }
     }
 }
 
-fn refuse(state: &DialectState, sale: &ListedSale, refusal: Refusal, message: &str) -> DialectError {
+fn refuse(state: &DialectState, sale: SaleId, refusal: Refusal, message: &str) -> DialectError {
     let remaining = match refusal {
         Refusal::SoldOut => 0,
-        _ => remaining_units(state, sale),
+        _ => remaining_units(&state.app.shop, sale),
     };
     DialectError::refused(StatusCode::BAD_REQUEST, refusal, message).field("remainingStock", remaining)
-}
-
-/// What remains: the view is published before the engine's answer.
-fn remaining_units(state: &DialectState, sale: &ListedSale) -> u32 {
-    let view = state.app.shop.engine.views().get(sale.view.id);
-    view.map_or(sale.view.counters.unsold(), |view| view.counters.unsold())
 }
 
 fn refusal_message(refusal: Refusal) -> &'static str {

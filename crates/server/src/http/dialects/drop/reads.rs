@@ -63,7 +63,7 @@ pub(super) async fn show_user(
     let name = percent_decode_str(uri.path().strip_prefix(USER).unwrap_or_default()).decode_utf8_lossy();
     let guest = DialectGuest::new(GuestOrigin::Drop, &name)
         .map_err(|error| DialectError::bad_request(error.to_string()))?;
-    let Some(sale) = find_sale(&state).await else {
+    let Some(sale) = find_sale(&state).await? else {
         return Ok(DialectReply::ok(&json!({"hasPurchased": false})));
     };
     let owned = single_orders::find_owned(&state.app.shop, sale.view.id, guest.buyer()).await?;

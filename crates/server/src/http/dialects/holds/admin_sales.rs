@@ -10,7 +10,7 @@ use super::{MADE_BY, PROVIDER};
 use crate::http::caller::RequestCaller;
 use crate::shop::catalogue::CatalogueRefusal;
 use crate::shop::catalogue_text::{Description, ProductName, check_price, rescale_hundredths};
-use crate::shop::fresh_views::read_all_now;
+use crate::shop::fresh_views::{read_all_now, refresh_listings};
 use crate::shop::products::ProductDraft;
 use crate::shop::sales::{self, DeleteResult, DeleteRule, ListedSale, ProductSaleDraft, SaleEdit, ShownEdit};
 use axum::extract::State;
@@ -43,6 +43,7 @@ pub(super) async fn list(
     let default = if has_pages { PAGE_SIZE_DEFAULT } else { PAGE_SIZE_MAX };
     let page = PageNumber::read(&fields, "pageSize", default, PAGE_SIZE_MAX)?;
     let shop = &state.app.shop;
+    refresh_listings(shop).await?;
     let (sales, total) = sales::list_from_offset(shop, page.offset());
     let sales = read_all_now(shop, sales).await?;
     let now = shop.engine.now();

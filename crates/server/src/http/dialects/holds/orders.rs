@@ -6,7 +6,9 @@ use super::super::reply::DialectReply;
 use super::super::{DialectContext, DialectState};
 use super::METHOD;
 use super::documents::{OrderDocument, PageDocument};
-use super::request::{BuyerInSale, PageNumber, find_sale, invalid, parse_guest, read_text, sale_unknown};
+use super::request::{
+    BuyerInSale, PageNumber, find_sale, invalid, parse_guest, read_sale, read_text, sale_unknown,
+};
 use crate::http::limits::{LimitClass, LimitKey};
 use crate::http::problem::kind;
 use crate::shop::Shop;
@@ -82,9 +84,10 @@ pub(super) async fn show_position(
     if let Some(guest) = &guest {
         count_call(&state, guest, LimitClass::Read).await?;
     }
-    let sale = match &sale_text {
-        Some(id) => find_sale(&state, id).await,
-        None => None,
+    let sale = match (&sale_text, &guest) {
+        (Some(id), Some(_)) => find_sale(&state, id).await,
+        (Some(id), None) => read_sale(&state, id).await?,
+        (None, _) => None,
     };
     let status = match (&guest, &sale) {
         (Some(guest), Some(sale)) => holds::read_status(shop, sale.view.id, guest.buyer()).await?,

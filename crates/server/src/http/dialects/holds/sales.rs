@@ -6,7 +6,7 @@ use super::super::reply::DialectReply;
 use super::super::{DialectContext, DialectState};
 use super::documents::{ItemDocument, PublicSaleDocument, ShownSale};
 use super::request::{read_sale, read_text, sale_unknown};
-use crate::shop::fresh_views::read_now;
+use crate::shop::fresh_views::{read_now, refresh_listings};
 use crate::shop::sales::{self, ListedSale};
 use axum::extract::State;
 use serde_json::{Value, json};
@@ -44,6 +44,7 @@ pub(super) async fn show_current(
 /// The running sale that started first, else the next one.
 async fn read_current(state: &DialectContext) -> Result<Option<ListedSale>, DialectError> {
     let shop = &state.app.shop;
+    refresh_listings(shop).await?;
     while let Some(known) = sales::find_running(shop).or_else(|| sales::find_next(shop)) {
         let sale = read_now(shop, known).await?;
         // One that another instance has closed a moment ago is not shown. It is known to be closed here from now on.
