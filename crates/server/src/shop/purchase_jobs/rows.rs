@@ -145,7 +145,8 @@ fn find_stray(before: &JobRow, row: &JobRow) -> Option<StrayOrder> {
 mod tests {
     use super::*;
     use crate::store::turnstile_jobs::JobResult;
-    use sale::{BuyerId, OrderId, SaleId, Timestamp};
+    use sale::{BuyerId, OrderId, SaleId};
+    use std::slice;
     use uuid::Uuid;
 
     const SALE: SaleId = SaleId(Uuid::from_u128(7));
@@ -241,7 +242,7 @@ mod tests {
         let keys = ["a", "b", "c"].map(|key| JobKey::new(key).unwrap());
         let found = read_batch(&store, keys.to_vec(), true).await.unwrap();
         let known: Vec<_> = found.iter().map(|record| record.pending.as_slice()).collect();
-        assert_eq!(known, [&[one.clone()][..], &[three.clone()], &[]]);
+        assert_eq!(known, [slice::from_ref(&one), slice::from_ref(&three), &[]]);
         let decided = NewJob { pending: Some(one.id), ..job("a", 1, sold(1)) };
         write_batch(&store, vec![decided]).await.unwrap();
         let found = read_batch(&store, keys.to_vec(), true).await.unwrap();
@@ -251,7 +252,7 @@ mod tests {
             pending_jobs::lease(&store, Timestamp(now), Timestamp(now + 30), 10).await.unwrap()
         };
         assert_eq!(lease(50).await, [], "its instance works on it");
-        assert_eq!(lease(51).await, [three.clone()]);
+        assert_eq!(lease(51).await, slice::from_ref(&three));
         assert_eq!(lease(80).await, [], "another has it");
         assert_eq!(lease(82).await, [three]);
     }
