@@ -25,6 +25,7 @@ pub enum EventData {
 #[serde(rename_all = "camelCase")]
 #[schema(as = SaleEventData)]
 pub struct SaleEventData {
+    /// The sale.
     #[schema(value_type = Uuid)]
     pub sale_id: SaleId,
     /// The sale's name in addresses, as it is when the event is sent.
@@ -32,9 +33,11 @@ pub struct SaleEventData {
     pub product: EventProduct,
     /// The price of one unit.
     pub price: MoneyDocument,
+    /// When it starts.
     #[serde(with = "moment")]
     #[schema(value_type = String, format = DateTime)]
     pub starts_at: Timestamp,
+    /// When it ends.
     #[serde(with = "moment")]
     #[schema(value_type = String, format = DateTime)]
     pub ends_at: Timestamp,
@@ -57,11 +60,13 @@ pub struct SaleEventData {
 #[serde(rename_all = "camelCase")]
 #[schema(as = LineEventData)]
 pub struct LineEventData {
+    /// The sale.
     #[schema(value_type = Uuid)]
     pub sale_id: SaleId,
     /// The sale's name in addresses, as it is when the event is sent.
     pub slug: String,
     pub product: EventProduct,
+    /// The buyer: an account or a guest.
     #[schema(value_type = Uuid)]
     pub buyer_id: BuyerId,
     /// Only for receivers that may have it.
@@ -87,13 +92,16 @@ pub struct LineEventData {
 #[serde(rename_all = "camelCase")]
 #[schema(as = OrderEventData)]
 pub struct OrderEventData {
+    /// The sale.
     #[schema(value_type = Uuid)]
     pub sale_id: SaleId,
     /// The sale's name in addresses, as it is when the event is sent.
     pub slug: String,
     pub product: EventProduct,
+    /// The order.
     #[schema(value_type = Uuid)]
     pub order_id: OrderId,
+    /// The buyer: an account or a guest.
     #[schema(value_type = Uuid)]
     pub buyer_id: BuyerId,
     /// Only for receivers that may have it.
@@ -133,13 +141,16 @@ pub struct OrderEventData {
 pub struct PaymentEventData {
     /// Its id; also the provider's reference.
     pub payment_id: Uuid,
+    /// The order.
     #[schema(value_type = Uuid)]
     pub order_id: OrderId,
+    /// The sale.
     #[schema(value_type = Uuid)]
     pub sale_id: SaleId,
     /// The sale's name in addresses, as it is when the event is sent.
     pub slug: String,
     pub product: EventProduct,
+    /// The buyer: an account or a guest.
     #[schema(value_type = Uuid)]
     pub buyer_id: BuyerId,
     /// Only for receivers that may have it.
@@ -147,6 +158,7 @@ pub struct PaymentEventData {
     pub buyer_email: Option<String>,
     /// How it was paid.
     pub method: String,
+    /// How much.
     pub amount: MoneyDocument,
     /// Why it was declined, as the buyer read it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -161,6 +161,48 @@ impl EventType {
         &self.as_str()[Self::PREFIX.len()..]
     }
 
+    /// What happened, in a sentence or two.
+    #[must_use]
+    pub fn description(self) -> &'static str {
+        match self {
+            Self::SaleAnnounced => "The sale was announced.",
+            Self::SaleChanged => "What the sale promises changed.",
+            Self::SaleStarted => "The sale's start was reached. A paused sale sells nothing yet.",
+            Self::SalePaused => "The merchant stopped the sale for a while.",
+            Self::SaleResumed => "A paused sale goes on.",
+            Self::SaleClosed => {
+                "The merchant ended the sale for good. `sale.started` and `sale.ended` do not follow any more."
+            }
+            Self::SaleEnded => "The sale's time is over.",
+            Self::SaleRestocked => "Units were added.",
+            Self::SaleSoldOut => "Every unit is sold. It may happen again, after a refund or a restock.",
+            Self::LineJoined => "A buyer joined the line.",
+            Self::LineLeft => "A buyer left the line.",
+            Self::LineAdmitted => "It is the buyer's turn: a unit is set aside until the given moment.",
+            Self::LineExtended => "The buyer has more time to buy.",
+            Self::LineLapsed => "The buyer's turn is over, and nothing was bought.",
+            Self::OrderHeld => "An order was made, and its units are held until they are paid for.",
+            Self::OrderExtended => {
+                "The end of the hold moved: a payment began, which the hold outlasts (`paying` is true), or it came to nothing."
+            }
+            Self::OrderConfirmed => {
+                "The units are sold. Where a sale takes no payment, this is also when the order was made."
+            }
+            Self::OrderExpired => "The hold ran out, and its units are free again.",
+            Self::OrderCancelled => "The buyer gave the units back.",
+            Self::OrderDeclined => {
+                "The payment was declined, and the units were given back with it. Only old ledgers have it: a declined payment leaves the hold as it is."
+            }
+            Self::OrderRefunded => "The money of a confirmed order goes back.",
+            Self::PaymentCaptured => "The money is taken.",
+            Self::PaymentDeclined => {
+                "The provider declined the payment. The order may be paid in another way until its hold ends."
+            }
+            Self::PaymentRefunded => "The money is given back.",
+            Self::PaymentDisputed => "The buyer's bank wants the money back.",
+        }
+    }
+
     #[must_use]
     pub fn family(self) -> EventFamily {
         match self.short_name().split_once('.') {

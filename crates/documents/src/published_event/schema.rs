@@ -59,6 +59,7 @@ pub fn data_schema(event_type: EventType, url: &str) -> Value {
         "$schema": SCHEMA_DIALECT,
         "$id": url,
         "title": event_type.as_str(),
+        "description": event_type.description(),
     });
     if let Value::Object(head) = head {
         schema.extend(head);

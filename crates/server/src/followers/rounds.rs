@@ -14,6 +14,8 @@ use tokio::sync::watch;
 
 /// A rest while the pipeline is busy is never longer, however slow the disk made the work before it.
 const REST_MAX: Duration = Duration::from_millis(500);
+/// A receiver that takes no deliveries is logged so often.
+const DELIVERY_LOG_INTERVAL: Duration = Duration::from_secs(60);
 /// A process that does not deliver looks so often how far the other is.
 const OBSERVE_INTERVAL: Duration = Duration::from_millis(150);
 
@@ -109,6 +111,7 @@ async fn run_rounds<R: FollowerRounds>(
     let mut changes = engine.views().subscribe_changes();
     let mut backoff = Backoff::new(pace.backoff, random);
     let mut outage = FollowerOutage::default();
+    let mut log = FailureLog::default();
     // The channel of a follower that was dropped is closed: that stops it, too.
     while stopping.has_changed().is_ok() && !*stopping.borrow() {
         changes.borrow_and_update();
@@ -131,7 +134,12 @@ async fn run_rounds<R: FollowerRounds>(
             Err(FollowerError::ReceiverGone) => break,
             Err(failure) => {
                 let retry = backoff.next_delay();
-                log_failure(name, failure, retry, &metrics);
+                if log.is_due(failure, start_stopwatch()) {
+                    log_failure(name, failure, retry);
+                }
+                if !matches!(failure, FollowerError::Overtaken) {
+                    metrics.failed.inc();
+                }
                 if !matches!(failure, FollowerError::Overtaken) {
                     outage.begin(start_stopwatch());
                 }
@@ -183,7 +191,25 @@ impl FollowerOutage {
     }
 }
 
-fn log_failure(name: &'static str, failure: &FollowerError, retry: Duration, metrics: &FollowerMetrics) {
+/// When a failure was logged last.
+#[derive(Debug, Default)]
+struct FailureLog(Option<Instant>);
+
+impl FailureLog {
+    /// Whether to log a failure: what a receiver says is logged once in [`DELIVERY_LOG_INTERVAL`], everything else each time.
+    fn is_due(&mut self, failure: &FollowerError, now: Instant) -> bool {
+        if !matches!(failure, FollowerError::Delivery(_)) {
+            return true;
+        }
+        let is_due = self.0.is_none_or(|last| now.saturating_duration_since(last) >= DELIVERY_LOG_INTERVAL);
+        if is_due {
+            self.0 = Some(now);
+        }
+        is_due
+    }
+}
+
+fn log_failure(name: &'static str, failure: &FollowerError, retry: Duration) {
     let retry_ms = u64::try_from(retry.as_millis()).unwrap_or(u64::MAX);
     if matches!(failure, FollowerError::Overtaken) {
         tracing::info!(
@@ -193,7 +219,6 @@ fn log_failure(name: &'static str, failure: &FollowerError, retry: Duration, met
         );
         return;
     }
-    metrics.failed.inc();
     let error = describe_error(failure);
     tracing::warn!(
         follower = name,
@@ -206,6 +231,16 @@ fn log_failure(name: &'static str, failure: &FollowerError, retry: Duration, met
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_receiver_says_is_logged_once_a_minute_and_other_failures_each_time() {
+        let start = start_stopwatch();
+        let at = |s| start + Duration::from_secs(s);
+        let (refused, mut log) = (FollowerError::Delivery("no topic".into()), FailureLog::default());
+        let due: Vec<bool> = [0, 1, 59, 60, 61].map(|s| log.is_due(&refused, at(s))).into();
+        assert_eq!(due, [true, false, false, true, false]);
+        assert!(log.is_due(&FollowerError::Overtaken, at(62)));
+    }
 
     #[test]
     fn an_outage_lasts_from_the_first_failure_to_the_first_success_and_ends_once() {

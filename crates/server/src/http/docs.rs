@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use bytes::Bytes;
+use documents::PublishedEventDocument;
 use std::sync::Arc;
 use utoipa::openapi::schema::{ArrayItems, Schema};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -23,6 +24,9 @@ pub const PATHS: [&str; 5] = ["/openapi.json", "/docs", "/docs/", "/docs/{*file}
 #[must_use]
 pub fn base_description() -> OpenApi {
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+    // No operation sends it: other systems get it by other ways.
+    let mut event_types = Vec::new();
+    PublishedEventDocument::schemas(&mut event_types);
     OpenApiBuilder::new()
         .info(
             InfoBuilder::new()
@@ -40,6 +44,8 @@ pub fn base_description() -> OpenApi {
                 .security_scheme("token", SecurityScheme::Http(bearer))
                 .schema(problem::ProblemSchema::name(), problem::ProblemSchema::schema())
                 .schema(problem::FieldError::name(), problem::FieldError::schema())
+                .schemas_from_iter(event_types)
+                .schema(PublishedEventDocument::name(), PublishedEventDocument::schema())
                 .build(),
         ))
         .build()

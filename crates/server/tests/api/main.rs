@@ -45,6 +45,7 @@ mod mailboxes;
 mod moving;
 mod products;
 mod projector;
+mod published_events;
 mod records;
 mod restored_tables;
 mod series;

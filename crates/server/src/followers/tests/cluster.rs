@@ -6,7 +6,7 @@ use test_servers::wait::{HANG_LIMIT, eventually};
 
 impl ProjectorFixture {
     /// The engine of a folder, and tables that others may write too.
-    async fn shared(folder: &Path) -> Self {
+    pub(super) async fn shared(folder: &Path) -> Self {
         let store = Store::connect(&PostgresServer::shared().create_database()).await.unwrap();
         store.migrate().await.unwrap();
         Self { store, tenancy: Tenancy::Cluster, ..Self::open(folder).await }

@@ -3,10 +3,10 @@
 
 use super::*;
 use crate::followers::backoff::BackoffLimits;
-use crate::followers::event_follower::start_receiver;
+use crate::followers::event_follower::{EventFollower, start_receiver};
 use crate::followers::event_receiver::{EVENT_PACE, EventReceiver, ReceiverStart};
 use crate::followers::follower::{FollowerError, FollowerPace};
-use crate::followers::shared::SharedDependencies;
+use crate::followers::shared::{SharedDependencies, SharedSettings};
 use crate::shop::catalogue::SaleCatalogue;
 use crate::shop::published_events::{
     EventOrigin, EventPublisher, PublishedEvent, PublishedSale, SaleFold, find_names,
@@ -101,6 +101,22 @@ impl EventReceiver for FromPresent {
         self.0.receive(events)?;
         self.0.recorded.store(count, Ordering::SeqCst);
         Ok(())
+    }
+}
+
+struct Recording(Collected);
+
+impl EventReceiver for Recording {
+    const NAME: &'static str = "recording";
+    const START: ReceiverStart = ReceiverStart::Beginning;
+    const PACE: FollowerPace = FAST_PACE;
+
+    async fn record(
+        &mut self,
+        _writing: &mut StoreTransaction,
+        events: &[PublishedEvent],
+    ) -> Result<(), FollowerError> {
+        self.0.receive(events)
     }
 }
 
@@ -401,6 +417,80 @@ async fn take_step(store: &Store, leased: &LeasedPayment, step: PaymentStep) -> 
     let moved = payments::take_step(&mut writing, leased, &step, now, now).await.unwrap();
     writing.commit().await.unwrap();
     moved
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_that_both_believe_to_hold_the_lock_record_each_event_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = ProjectorFixture::shared(folder.path()).await;
+    let collected = Collected::default();
+    let (follower, progress) = start(&fixture, Recording(collected.clone())).await;
+    fixture.run_history(&fifo(), &long_history()[..50]).await;
+    assert!(progress.wait_for_all(fixture.engine().views(), TIMEOUT).await);
+    let context = SharedContext {
+        engine: fixture.engine().clone(),
+        store: fixture.store.clone(),
+        tenancy: fixture.tenancy,
+        progress: FollowerProgress::default(),
+        metrics: FollowerMetrics::default(),
+        settings: SharedSettings { pace: FAST_PACE, may_deliver: true },
+    };
+    let other = EventFollower::new(Recording(collected.clone()), publisher(&fixture).await);
+    let mut rounds = SharedRounds::new(other, context);
+    rounds.lead_without_lock().await.unwrap();
+    fixture.run_history(&fifo(), &long_history()[50..200]).await;
+    for number in 0..20 {
+        write_payment(&fixture.store, number, 2).await;
+    }
+    let last = fixture.ledger().await.last().unwrap().seq;
+    let payments_last = || async { payment_events::find_last_no(&fixture.store).await.unwrap() };
+    eventually("both together record everything", HANG_LIMIT, async || {
+        if rounds.run_round().await.is_err() {
+            rounds.lead_without_lock().await.unwrap();
+        }
+        let receiver = event_receivers::find(&fixture.store, "recording").await.unwrap().unwrap();
+        progress.delivered_seq(SALE) == last && receiver.payment_no == 40 && payments_last().await == 40
+    })
+    .await;
+    stop(follower).await;
+    let (events, distinct) = (collected.events.lock().unwrap().len(), collected.distinct());
+    assert_eq!(events, distinct.len(), "each was recorded once");
+    let of_sale: Vec<PublishedEventDocument> =
+        distinct.into_iter().filter(|document| !document.id.starts_with("payments/")).collect();
+    assert_eq!(of_sale, expected(&fixture, fixture.clock.now().plus_ms(-1_000)).await);
+    fixture.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn steps_that_are_written_at_the_same_time_are_all_delivered_in_order_per_payment() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = ProjectorFixture::shared(folder.path()).await;
+    let collected = Collected::default();
+    let (follower, _) = start(&fixture, Recording(collected.clone())).await;
+    let write = |range: std::ops::Range<u128>| {
+        let store = fixture.store.clone();
+        tokio::spawn(async move {
+            for number in range {
+                write_payment(&store, number, 2).await;
+            }
+        })
+    };
+    let writers: Vec<_> = (0..6).map(|task| write(task * 15..(task + 1) * 15)).collect();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    eventually("all steps are delivered", HANG_LIMIT, async || collected.ids().len() >= 180).await;
+    stop(follower).await;
+    let ids = collected.ids();
+    assert_eq!((ids.len(), collected.events.lock().unwrap().len()), (180, 180));
+    for number in 0..90 {
+        let position = |state| {
+            let id = format!("payments/{}/{state}", Uuid::from_u128(number));
+            ids.iter().position(|known| *known == id).unwrap()
+        };
+        assert!(position("captured") < position("refunded"));
+    }
+    fixture.close().await;
 }
 
 #[tokio::test]

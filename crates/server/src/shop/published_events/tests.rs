@@ -1,3 +1,5 @@
+mod document;
+
 use super::*;
 use crate::store::Store;
 use sale::{AdmissionMode, Money, ReleaseCause};
@@ -23,8 +25,10 @@ async fn publisher() -> EventPublisher {
     let store = Store::open(folder.path()).await.unwrap();
     store.migrate().await.unwrap();
     let catalogue = SaleCatalogue::load(&store, crate::shop::tenancy::Tenancy::Single).await.unwrap();
-    let addresses =
-        EventAddresses { source: "urn:doorbuster".to_owned(), schemas: "https://shop.example".to_owned() };
+    let addresses = EventAddresses {
+        source: "https://shop.example".to_owned(),
+        schemas: "https://shop.example".to_owned(),
+    };
     EventPublisher::new(addresses, Arc::new(catalogue))
 }
 
