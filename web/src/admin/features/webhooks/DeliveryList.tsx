@@ -92,7 +92,7 @@ function deliveryColumns(
       key: "type",
       name: t("webhook.event"),
       cell: ({ type }) => (
-        <bdi dir="ltr" className="[overflow-wrap:anywhere]">
+        <bdi dir="ltr" className="[overflow-wrap:anywhere] rtl:text-right">
           {type}
         </bdi>
       ),
@@ -113,7 +113,7 @@ function deliveryColumns(
       key: "reply",
       name: t("webhook.reply"),
       cell: ({ lastStatus, lastError }) => (
-        <bdi dir="ltr" className="[overflow-wrap:anywhere]">
+        <bdi dir="ltr" className="[overflow-wrap:anywhere] rtl:text-right">
           {lastStatus ?? lastError ?? "–"}
         </bdi>
       ),

@@ -8,7 +8,6 @@ import { activeFilters, type Filters } from "../../lib/useFilters";
 import { useRecordPages } from "../../lib/useRecordPages";
 
 export type Webhook = components["schemas"]["Webhook"];
-export type WebhookWithSecret = components["schemas"]["WebhookWithSecret"];
 export type Delivery = components["schemas"]["WebhookDelivery"];
 
 export const DELIVERY_FILTERS = ["state"] as const;
