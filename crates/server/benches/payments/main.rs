@@ -4,6 +4,7 @@
 //! order is confirmed, so it is durable. The generator shares the cores with the server. `--binary=PATH` measures another build of it.
 
 #![expect(clippy::print_stdout, reason = "a program whose output is a table")]
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
 
 #[expect(dead_code, reason = "the other benchmarks ask more of it")]
 #[path = "../common/mod.rs"]
@@ -79,7 +80,7 @@ fn main() -> anyhow::Result<()> {
             let sale = shop.holding_sale(u32::try_from(payments)?)?;
             measured.push(runtime.block_on(hold_and_pay(&shop.url, &sale, &buyers))?);
         }
-        measured.sort_by(|one, other| one.1.all.cmp(&other.1.all));
+        measured.sort_by_key(|(_, paid)| paid.all);
         let (held, paid) = &measured[measured.len() / 2];
         println!(
             "| {backend} | **{:.0}** | {wanted:.0} | {reach_for:.0} | {} | {:.1} | {:.1} | {:.0} | {:.1} |",

@@ -103,20 +103,27 @@ mod tests {
         store.migrate().await.unwrap();
         let grouped = GroupedStore::start(store.clone(), "sandbox_charges");
         let row = ChargeRow { intent: Uuid::from_u128(1), amount: None, status: "voided".to_owned() };
-        let (blocker, is_blocked) = oneshot::channel();
-        // The first transaction is open until both of the others wait, so that they share the next one.
+        // A transaction that stays open until both of the others wait, so that they share the next one.
+        let (has_begun, begun) = oneshot::channel();
+        let (end, may_end) = oneshot::channel::<()>();
         let first = grouped.write(move |_| {
             async move {
-                let _gone = is_blocked.await;
+                let _gone = has_begun.send(());
+                let _gone = may_end.await;
                 Ok(())
             }
             .boxed()
         });
-        let inserted =
-            grouped.write(move |writing| async move { sandbox::insert(writing, &row).await }.boxed());
-        let failing = grouped.write(|_| async { Err::<(), _>(StoreError::Address) }.boxed());
-        let unblocked = async { blocker.send(()) };
-        let (first, inserted, failing, _) = tokio::join!(biased; first, inserted, failing, unblocked);
+        let others = async {
+            begun.await.unwrap();
+            let inserted =
+                grouped.write(move |writing| async move { sandbox::insert(writing, &row).await }.boxed());
+            let failing = grouped.write(|_| async { Err::<(), _>(StoreError::Address) }.boxed());
+            let both_wait = async { end.send(()) };
+            let (inserted, failing, _) = tokio::join!(biased; inserted, failing, both_wait);
+            (inserted, failing)
+        };
+        let (first, (inserted, failing)) = tokio::join!(first, others);
         assert!(first.is_ok());
         assert!(matches!(inserted, Err(StoreError::NotWritten)));
         assert!(matches!(failing, Err(StoreError::NotWritten)));
