@@ -1323,6 +1323,41 @@ export interface components {
              */
             refunded: number;
         };
+        /** @description A sale in numbers, after the event. */
+        EventCounters: {
+            /**
+             * Format: int32
+             * @description Units that are set aside for admitted buyers.
+             */
+            admitted: number;
+            /**
+             * Format: int32
+             * @description Units that are free.
+             */
+            available: number;
+            /**
+             * Format: int32
+             * @description Units in orders that are not paid yet.
+             */
+            held: number;
+            /**
+             * Format: int32
+             * @description Units of the sale, with all that were added.
+             */
+            quantity: number;
+            /**
+             * Format: int32
+             * @description Units that are sold.
+             */
+            sold: number;
+            /**
+             * Format: int32
+             * @description Buyers who wait in line.
+             */
+            waiting: number;
+        };
+        /** @description The event itself; its form is that of the family of its type. */
+        EventData: components["schemas"]["PaymentEventData"] | components["schemas"]["OrderEventData"] | components["schemas"]["LineEventData"] | components["schemas"]["SaleEventData"];
         /** @description What can go with an event. Which of it does depends on its kind. */
         EventFields: {
             admission?: components["schemas"]["AdmissionJson"] | null;
@@ -1408,6 +1443,13 @@ export interface components {
          * @enum {string}
          */
         EventKind: "configured" | "paused" | "resumed" | "closed" | "restocked" | "joined" | "left" | "admitted" | "lapsed" | "held" | "confirmed" | "released" | "refunded" | "extended" | "payment_begun" | "payment_ended";
+        /** @description What a sale sells. */
+        EventProduct: {
+            /** Format: uuid */
+            id: string;
+            /** @description As the sale showed it when the event happened. */
+            name: string;
+        };
         /**
          * @description What happened.
          * @enum {string}
@@ -1536,6 +1578,42 @@ export interface components {
         Line: {
             /** Format: uuid */
             flashSaleId: string;
+        };
+        /** @description An event of a buyer's place in line. */
+        LineEventData: {
+            /**
+             * Format: date-time
+             * @description Until when the buyer may buy.
+             */
+            admittedUntil?: string | null;
+            /** @description Only for receivers that may have it. */
+            buyerEmail?: string | null;
+            /**
+             * Format: uuid
+             * @description The buyer: an account or a guest.
+             */
+            buyerId: string;
+            counters: components["schemas"]["EventCounters"];
+            product: components["schemas"]["EventProduct"];
+            /**
+             * Format: uuid
+             * @description The sale.
+             */
+            saleId: string;
+            /** @description The sale's name in addresses, as it is when the event is sent. */
+            slug: string;
+            /**
+             * Format: int32
+             * @description The buyer's number in line.
+             */
+            ticket: number;
+            /**
+             * Format: int64
+             * @description The number of the event; of two documents of a sale, the larger one is newer.
+             */
+            version: number;
+            /** @description Whether the buyer who left was admitted, and so gave a unit back. */
+            wasAdmitted?: boolean | null;
         };
         /** @description One event of the ledger, with what it is called where events are sent to other systems. */
         ListedEvent: components["schemas"]["EventJson"] & {
@@ -1678,6 +1756,60 @@ export interface components {
             types: string[];
             /** @description An https address that does not lead to an internal network. */
             url: string;
+        };
+        /** @description An event of an order. */
+        OrderEventData: {
+            /** @description Only for receivers that may have it. */
+            buyerEmail?: string | null;
+            /**
+             * Format: uuid
+             * @description The buyer: an account or a guest.
+             */
+            buyerId: string;
+            counters: components["schemas"]["EventCounters"];
+            /**
+             * Format: date-time
+             * @description Until when the units are held.
+             */
+            expiresAt?: string | null;
+            /**
+             * Format: uuid
+             * @description The order.
+             */
+            orderId: string;
+            /** @description Whether a payment is in progress; then the units are held until it has ended. */
+            paying?: boolean | null;
+            product: components["schemas"]["EventProduct"];
+            /**
+             * Format: int32
+             * @description Its units.
+             */
+            quantity: number;
+            /** @description Whether the units of the refunded order are for sale again. */
+            restocked?: boolean | null;
+            /**
+             * Format: uuid
+             * @description The sale.
+             */
+            saleId: string;
+            /** @description The sale's name in addresses, as it is when the event is sent. */
+            slug: string;
+            /** @description What has become of the order. */
+            status: components["schemas"]["OrderStatus"];
+            /**
+             * Format: int32
+             * @description The buyer's number in line, when the order uses up an admission.
+             */
+            ticket?: number | null;
+            /** @description The price of all units. */
+            total: components["schemas"]["Money"];
+            /** @description The price of one unit. */
+            unitPrice: components["schemas"]["Money"];
+            /**
+             * Format: int64
+             * @description The number of the event; of two documents of a sale, the larger one is newer.
+             */
+            version: number;
         };
         /** @description An order. */
         OrderJson: {
@@ -1829,6 +1961,45 @@ export interface components {
             method: string;
             /** @description How far it has come: `authorised` money is set aside and is taken soon, `refunding` money is on its way back. */
             status: string;
+        };
+        /** @description A step of a payment. */
+        PaymentEventData: {
+            /** @description How much. */
+            amount: components["schemas"]["Money"];
+            /** @description Only for receivers that may have it. */
+            buyerEmail?: string | null;
+            /**
+             * Format: uuid
+             * @description The buyer: an account or a guest.
+             */
+            buyerId: string;
+            /** @description How it was paid. */
+            method: string;
+            /**
+             * Format: uuid
+             * @description The order.
+             */
+            orderId: string;
+            /**
+             * Format: uuid
+             * @description Its id; also the provider's reference.
+             */
+            paymentId: string;
+            product: components["schemas"]["EventProduct"];
+            /** @description Why it was declined, as the buyer read it. */
+            reason?: string | null;
+            /**
+             * Format: uuid
+             * @description The sale.
+             */
+            saleId: string;
+            /** @description The sale's name in addresses, as it is when the event is sent. */
+            slug: string;
+            /**
+             * Format: int64
+             * @description Of two documents of a payment, the larger one is newer.
+             */
+            version: number;
         };
         /** @description The busiest second. */
         PeakJson: {
@@ -1998,6 +2169,36 @@ export interface components {
             /** Format: date-time */
             updatedAt: string;
         };
+        /** @description An event in the structured mode of CloudEvents. In the binary mode `data` is the body, and the other fields are headers. */
+        PublishedEvent: {
+            /** @description The event itself. */
+            data: components["schemas"]["EventData"];
+            /**
+             * @description What `data` is.
+             * @example application/json
+             */
+            datacontenttype: string;
+            /** @description The JSON Schema of `data`. */
+            dataschema: string;
+            /** @description The same each time the event is sent. */
+            id: string;
+            /** @description The shop. */
+            source: string;
+            /**
+             * @description The version of CloudEvents.
+             * @example 1.0
+             */
+            specversion: string;
+            /** @description What it happened to. */
+            subject: string;
+            /**
+             * Format: date-time
+             * @description When it happened.
+             */
+            time: string;
+            /** @description What happened. */
+            type: components["schemas"]["EventType"];
+        };
         /** @description What a receipt proves. */
         ReceiptJson: {
             /** @description Whether this shop gave this ticket to this buyer in this sale. */
@@ -2122,6 +2323,52 @@ export interface components {
             slug?: string;
             /** Format: date-time */
             startsAt?: string;
+        };
+        /** @description An event of a whole sale, with what the sale promises after it. */
+        SaleEventData: {
+            /**
+             * Format: int32
+             * @description Units that were added.
+             */
+            addedQuantity?: number | null;
+            /** @description Who may buy. */
+            admission: components["schemas"]["AdmissionJson"];
+            counters: components["schemas"]["EventCounters"];
+            /**
+             * Format: date-time
+             * @description When it ends.
+             */
+            endsAt: string;
+            /**
+             * Format: int32
+             * @description Seconds for which a unit is held for its payment. 0 sells at once.
+             */
+            holdSeconds: number;
+            /**
+             * Format: int32
+             * @description Units that one buyer may hold and own.
+             */
+            limitPerBuyer: number;
+            /** @description The price of one unit. */
+            price: components["schemas"]["Money"];
+            product: components["schemas"]["EventProduct"];
+            /**
+             * Format: uuid
+             * @description The sale.
+             */
+            saleId: string;
+            /** @description The sale's name in addresses, as it is when the event is sent. */
+            slug: string;
+            /**
+             * Format: date-time
+             * @description When it starts.
+             */
+            startsAt: string;
+            /**
+             * Format: int64
+             * @description The number of the sale's last event; of two documents of a sale, the larger one is newer.
+             */
+            version: number;
         };
         /** @description A flash sale. */
         SaleJson: {
