@@ -36,7 +36,7 @@ enum PageKind {
 }
 
 /// The addresses that the browser's router knows (`web/src/App.tsx` and `web/src/admin/AdminApp.tsx`; a test compares).
-const PAGES: [(&str, PageKind); 22] = [
+const PAGES: [(&str, PageKind); 25] = [
     ("/", PageKind::Plain),
     ("/s/{slug}", PageKind::Sale),
     ("/orders", PageKind::Plain),
@@ -59,6 +59,9 @@ const PAGES: [(&str, PageKind); 22] = [
     ("/admin/sales/{id}/ledger", PageKind::WithId),
     ("/admin/sales/{id}/summary", PageKind::WithId),
     ("/admin/orders", PageKind::Plain),
+    ("/admin/webhooks", PageKind::Plain),
+    ("/admin/webhooks/new", PageKind::Plain),
+    ("/admin/webhooks/{id}", PageKind::WithId),
 ];
 const ASSETS: &str = "/assets/{file}";
 const FAVICON: &str = "/favicon.ico";
