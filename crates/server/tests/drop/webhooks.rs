@@ -30,7 +30,11 @@ fn refusing_receiver() -> WebhookReceiver {
 
 /// The deliveries of an endpoint that are not delivered.
 async fn pending(instance: &ServerProcess, webhook: &str) -> Vec<Value> {
-    let path = format!("/api/v1/admin/webhooks/{webhook}/deliveries?state=pending&limit=200");
+    deliveries(instance, webhook, "state=pending&limit=200").await
+}
+
+async fn deliveries(instance: &ServerProcess, webhook: &str, query: &str) -> Vec<Value> {
+    let path = format!("/api/v1/admin/webhooks/{webhook}/deliveries?{query}");
     instance.get(&path, Some(&instance.admin)).await["items"].as_array().unwrap().clone()
 }
 
@@ -73,6 +77,11 @@ async fn every_event_arrives_over_five_kills_and_none_is_invented() {
         turn(kill * JUMP_MS);
         instance.launch().await;
     }
+    let events = ORDERS * usize::try_from(KILLS).unwrap();
+    eventually("each event is to be delivered", HANG_LIMIT, async || {
+        deliveries(&instance, &webhook, "limit=200").await.len() == events
+    })
+    .await;
     // The tries that are left, each after its wait.
     for start in 1..=3 {
         let now = || read_wall_clock().plus_ms((KILLS + start - 1) * JUMP_MS).0;
@@ -103,7 +112,7 @@ async fn every_event_arrives_over_five_kills_and_none_is_invented() {
             None => break,
         }
     }
-    assert_eq!(recorded.len(), ORDERS * usize::try_from(KILLS).unwrap());
+    assert_eq!(recorded.len(), events);
     let received: HashSet<String> =
         receiver.requests().iter().map(|request| request.headers["webhook-id"].clone()).collect();
     assert_eq!(received, recorded, "each event of the ledger arrived, and nothing else");
