@@ -32,7 +32,7 @@ const FAST_PACE: FollowerPace = FollowerPace {
 
 /// Keeps what it gets, and fails on every third batch after it has got it.
 #[derive(Clone, Default)]
-struct Collected {
+struct CollectedEvents {
     events: Arc<Mutex<Vec<PublishedEvent>>>,
     /// Ids of events, as rows of a transaction.
     recorded: Arc<AtomicUsize>,
@@ -40,7 +40,7 @@ struct Collected {
     fails: Arc<AtomicBool>,
 }
 
-impl Collected {
+impl CollectedEvents {
     fn receive(&self, events: &[PublishedEvent]) -> Result<(), FollowerError> {
         self.events.lock().unwrap().extend_from_slice(events);
         let number = self.batches.fetch_add(1, Ordering::SeqCst);
@@ -71,8 +71,8 @@ impl Collected {
     }
 }
 
-struct FromBeginning(Collected);
-struct FromPresent(Collected);
+struct FromBeginning(CollectedEvents);
+struct FromPresent(CollectedEvents);
 
 impl EventReceiver for FromBeginning {
     const NAME: &'static str = "from_beginning";
@@ -104,9 +104,9 @@ impl EventReceiver for FromPresent {
     }
 }
 
-struct Recording(Collected);
+struct RecordingReceiver(CollectedEvents);
 
-impl EventReceiver for Recording {
+impl EventReceiver for RecordingReceiver {
     const NAME: &'static str = "recording";
     const START: ReceiverStart = ReceiverStart::Beginning;
     const PACE: FollowerPace = FAST_PACE;
@@ -167,7 +167,7 @@ fn fifo() -> Policy {
 async fn each_event_comes_in_order_with_one_document_through_failures_and_restarts() {
     let folder = tempfile::tempdir().unwrap();
     let fixture = ProjectorFixture::open(folder.path()).await;
-    let collected = Collected::default();
+    let collected = CollectedEvents::default();
     collected.fails.store(true, Ordering::SeqCst);
     for part in long_history().chunks(80) {
         fixture.run_history(&fifo(), part).await;
@@ -194,7 +194,7 @@ async fn an_id_has_the_checksum_that_is_in_the_row_of_the_ledger() {
     let folder = tempfile::tempdir().unwrap();
     let fixture = ProjectorFixture::open(folder.path()).await;
     fixture.run_history(&fifo(), &long_history()[..60]).await;
-    let collected = Collected::default();
+    let collected = CollectedEvents::default();
     let (follower, progress) = start(&fixture, FromBeginning(collected.clone())).await;
     assert!(progress.wait_for_all(fixture.engine().views(), TIMEOUT).await);
     stop(follower).await;
@@ -219,7 +219,7 @@ async fn the_start_and_the_end_are_published_once_when_nothing_else_happens() {
     let fixture = ProjectorFixture::open(folder.path()).await;
     let promised = policy(AdmissionMode::Open, 3);
     fixture.run_history(&promised, &[]).await;
-    let collected = Collected::default();
+    let collected = CollectedEvents::default();
     let (follower, progress) = start(&fixture, FromBeginning(collected.clone())).await;
     assert!(progress.wait_for_all(fixture.engine().views(), TIMEOUT).await);
     assert!(!collected.has_type(EventType::SaleStarted));
@@ -229,7 +229,7 @@ async fn the_start_and_the_end_are_published_once_when_nothing_else_happens() {
     stop(follower).await;
 
     // Another process has nothing to repeat.
-    let later = Collected::default();
+    let later = CollectedEvents::default();
     let (follower, _) = start(&fixture, FromBeginning(later.clone())).await;
     fixture.clock.advance_ms(promised.ends_at.ms_since(fixture.clock.now()) + 1_000);
     wait_until(|| later.has_type(EventType::SaleEnded)).await;
@@ -245,7 +245,7 @@ async fn a_receiver_that_begins_at_the_present_gets_what_happens_then_with_the_s
     let fixture = ProjectorFixture::open(folder.path()).await;
     fixture.run_history(&fifo(), &long_history()[..100]).await;
     let before = expected(&fixture, fixture.clock.now()).await.len();
-    let collected = Collected::default();
+    let collected = CollectedEvents::default();
     collected.fails.store(true, Ordering::SeqCst);
     let (follower, progress) = start(&fixture, FromPresent(collected.clone())).await;
     assert!(progress.wait_for_all(fixture.engine().views(), TIMEOUT).await);
@@ -267,7 +267,7 @@ async fn a_rewound_receiver_gets_the_same_documents_again() {
     let folder = tempfile::tempdir().unwrap();
     let fixture = ProjectorFixture::open(folder.path()).await;
     fixture.run_history(&fifo(), &long_history()[..100]).await;
-    let collected = Collected::default();
+    let collected = CollectedEvents::default();
     let (follower, progress) = start(&fixture, FromBeginning(collected.clone())).await;
     assert!(progress.wait_for_all(fixture.engine().views(), TIMEOUT).await);
     let all = collected.distinct();
@@ -300,7 +300,7 @@ async fn a_restored_ledger_is_published_with_other_ids_from_where_it_differs() {
 
     let fixture = ProjectorFixture::open(folder.path()).await;
     fixture.run_history(&fifo(), &long_history()[60..120]).await;
-    let collected = Collected::default();
+    let collected = CollectedEvents::default();
     let (follower, progress) = start(&fixture, FromBeginning(collected.clone())).await;
     assert!(progress.wait_for_all(fixture.engine().views(), TIMEOUT).await);
     stop(follower).await;
@@ -311,7 +311,7 @@ async fn a_restored_ledger_is_published_with_other_ids_from_where_it_differs() {
     let fixture = ProjectorFixture::open(folder.path()).await;
     fixture.clock.advance_ms(7);
     fixture.run_history(&fifo(), &long_history()[120..260]).await;
-    let again = Collected::default();
+    let again = CollectedEvents::default();
     let (follower, progress) = start(&fixture, FromBeginning(again.clone())).await;
     assert!(progress.wait_for_all(fixture.engine().views(), TIMEOUT).await);
     stop(follower).await;
@@ -333,7 +333,7 @@ async fn steps_of_payments_come_in_order_per_payment_and_are_deleted_when_every_
     for number in 0..40 {
         write_payment(store, number, number % 3).await;
     }
-    let (beginning, present) = (Collected::default(), Collected::default());
+    let (beginning, present) = (CollectedEvents::default(), CollectedEvents::default());
     beginning.fails.store(true, Ordering::SeqCst);
     let (from_present, _) = start(&fixture, FromPresent(present.clone())).await;
     eventually("the receiver has begun", HANG_LIMIT, async || {
@@ -425,8 +425,8 @@ async fn take_step(store: &Store, leased: &LeasedPayment, step: PaymentStep) -> 
 async fn two_processes_that_both_believe_to_hold_the_lock_record_each_event_once() {
     let folder = tempfile::tempdir().unwrap();
     let fixture = ProjectorFixture::shared(folder.path()).await;
-    let collected = Collected::default();
-    let (follower, progress) = start(&fixture, Recording(collected.clone())).await;
+    let collected = CollectedEvents::default();
+    let (follower, progress) = start(&fixture, RecordingReceiver(collected.clone())).await;
     fixture.run_history(&fifo(), &long_history()[..50]).await;
     assert!(progress.wait_for_all(fixture.engine().views(), TIMEOUT).await);
     let context = SharedContext {
@@ -437,7 +437,7 @@ async fn two_processes_that_both_believe_to_hold_the_lock_record_each_event_once
         metrics: FollowerMetrics::default(),
         settings: SharedSettings { pace: FAST_PACE, may_deliver: true },
     };
-    let other = EventFollower::new(Recording(collected.clone()), publisher(&fixture).await);
+    let other = EventFollower::new(RecordingReceiver(collected.clone()), publisher(&fixture).await);
     let mut rounds = SharedRounds::new(other, context);
     rounds.lead_without_lock().await.unwrap();
     fixture.run_history(&fifo(), &long_history()[50..200]).await;
@@ -467,8 +467,8 @@ async fn two_processes_that_both_believe_to_hold_the_lock_record_each_event_once
 async fn steps_that_are_written_at_the_same_time_are_all_delivered_in_order_per_payment() {
     let folder = tempfile::tempdir().unwrap();
     let fixture = ProjectorFixture::shared(folder.path()).await;
-    let collected = Collected::default();
-    let (follower, _) = start(&fixture, Recording(collected.clone())).await;
+    let collected = CollectedEvents::default();
+    let (follower, _) = start(&fixture, RecordingReceiver(collected.clone())).await;
     let write = |range: std::ops::Range<u128>| {
         let store = fixture.store.clone();
         tokio::spawn(async move {

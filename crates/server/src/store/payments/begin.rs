@@ -1,10 +1,11 @@
 //! Begins a payment: its row and its idempotency key, both or neither.
 
-use super::{LeasedPayment, PaymentKeyRow, PaymentLease, PaymentRow, claim_key};
+use super::keys::{claim_key, insert_key};
+use super::{LeasedPayment, PaymentKeyRow, PaymentLease, PaymentRow};
 use crate::store::{StoreError, StoreTransaction};
 use sale::Timestamp;
 
-pub(super) const STATEMENTS: &[&str] = &[INSERT, INSERT_KEY, DELETE];
+pub(super) const STATEMENTS: &[&str] = &[INSERT, DELETE];
 
 const INSERT: &str = "
 INSERT INTO payments (
@@ -14,12 +15,6 @@ INSERT INTO payments (
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, $14, $15)
 ON CONFLICT DO NOTHING
 RETURNING id";
-
-const INSERT_KEY: &str = "
-INSERT INTO payment_keys (owner_id, key_digest, fingerprint, payment_id, created_at)
-VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT DO NOTHING
-RETURNING owner_id";
 
 const DELETE: &str = "
 DELETE FROM payments WHERE id = $1";
@@ -94,18 +89,6 @@ async fn insert(
         .bind(try_at.0)
         .bind(lease.holder.to_string())
         .bind(lease.until.0)
-        .fetch_optional(writing.connection())
-        .await?;
-    Ok(inserted.is_some())
-}
-
-async fn insert_key(writing: &mut StoreTransaction, key: &PaymentKeyRow) -> Result<bool, StoreError> {
-    let inserted = sqlx::query(INSERT_KEY)
-        .bind(key.owner.to_string())
-        .bind(key.digest.as_str())
-        .bind(key.fingerprint.as_str())
-        .bind(key.payment.to_string())
-        .bind(key.created_at.0)
         .fetch_optional(writing.connection())
         .await?;
     Ok(inserted.is_some())

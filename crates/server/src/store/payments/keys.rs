@@ -19,7 +19,8 @@ pub struct PaymentKeyRow {
     pub created_at: Timestamp,
 }
 
-pub(super) const STATEMENTS: &[&str] = &[CLAIM_KEY, FIND_KEY, DELETE_KEYS_OF_PAYMENT, DELETE_KEYS];
+pub(super) const STATEMENTS: &[&str] =
+    &[CLAIM_KEY, INSERT_KEY, FIND_KEY, DELETE_KEYS_OF_PAYMENT, DELETE_KEYS];
 
 const CLAIM_KEY: &str = "
 INSERT INTO payment_keys (owner_id, key_digest, fingerprint, payment_id, created_at)
@@ -27,6 +28,12 @@ VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (owner_id, key_digest) DO UPDATE
 SET payment_id = excluded.payment_id
 WHERE payment_keys.fingerprint = excluded.fingerprint
+RETURNING owner_id";
+
+const INSERT_KEY: &str = "
+INSERT INTO payment_keys (owner_id, key_digest, fingerprint, payment_id, created_at)
+VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT DO NOTHING
 RETURNING owner_id";
 
 const FIND_KEY: &str = "
@@ -47,7 +54,23 @@ WHERE (owner_id, key_digest) IN (
 /// # Errors
 /// When the database fails.
 pub async fn claim_key(writing: &mut StoreTransaction, key: &PaymentKeyRow) -> Result<bool, StoreError> {
-    let claimed = sqlx::query(CLAIM_KEY)
+    write_key(writing, CLAIM_KEY, key).await
+}
+
+/// Keeps a key. `Ok(false)` when its owner has used it before.
+pub(super) async fn insert_key(
+    writing: &mut StoreTransaction,
+    key: &PaymentKeyRow,
+) -> Result<bool, StoreError> {
+    write_key(writing, INSERT_KEY, key).await
+}
+
+async fn write_key(
+    writing: &mut StoreTransaction,
+    statement: &'static str,
+    key: &PaymentKeyRow,
+) -> Result<bool, StoreError> {
+    let written = sqlx::query(statement)
         .bind(key.owner.to_string())
         .bind(key.digest.as_str())
         .bind(key.fingerprint.as_str())
@@ -55,7 +78,7 @@ pub async fn claim_key(writing: &mut StoreTransaction, key: &PaymentKeyRow) -> R
         .bind(key.created_at.0)
         .fetch_optional(writing.connection())
         .await?;
-    Ok(claimed.is_some())
+    Ok(written.is_some())
 }
 
 /// What a key was first used for.
