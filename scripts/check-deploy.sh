@@ -16,6 +16,7 @@ trap 'rm -rf "$scratch"' EXIT
 read_nginx() {
     sed -i "s#/run/nginx.pid#$1/nginx.pid#" "$1/nginx.conf"
     sed -i "s#listen 80#listen unix:$1/listener#" "$1"/*.conf
+    sed -i "s#/var/cache/nginx-doorbuster#$1/feeds#" "$1"/*.conf
     nginx -t -q -p "$1" -c "$1/nginx.conf" -e stderr || fail "nginx does not take the configuration for $(basename "$1")."
 }
 

@@ -37,6 +37,18 @@ yaml_python() {
     return 1
 }
 
+# Prints a Python that has the SMTP server of the tests.
+mail_python() {
+    local python
+    for python in python3 /usr/bin/python3; do
+        if have "$python" && "$python" -c 'import aiosmtpd' 2>/dev/null; then
+            say "$python"
+            return
+        fi
+    done
+    return 1
+}
+
 # True when the program $1 is installed.
 program_exists() {
     case $1 in
@@ -46,6 +58,7 @@ program_exists() {
         nginx) have nginx || [ -x /usr/sbin/nginx ] ;;
         redis) have redis-server || have valkey-server ;;
         yaml-python) yaml_python >/dev/null ;;
+        mail-server) mail_python >/dev/null ;;
         *) have "$1" ;;
     esac
 }
@@ -54,11 +67,15 @@ program_exists() {
 packages_of() {
     case $1 in
         cc) say gcc libc6-dev ;;
+        c++) say g++ ;;
+        java) say default-jre-headless ;;
+        mvn) say maven ;;
         nginx) say nginx-light ;;
         node) say nodejs ;;
         promtool) say prometheus ;;
         redis) say redis-server ;;
         yaml-python) say python3-yaml ;;
+        mail-server) say python3-aiosmtpd ;;
         *) say "$1" ;;
     esac
 }

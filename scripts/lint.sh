@@ -23,6 +23,8 @@ step "lints"
 if [ -n "$clippy_here" ]; then
     [ "$clippy_here" = "$clippy_version" ] || say "This is clippy $clippy_here, not $clippy_version: its warnings are no errors."
     cargo clippy --workspace --all-targets --locked --quiet -- "${lint_flags[@]}"
+    step "lints without Kafka"
+    cargo clippy --package server --no-default-features --lib --bins --locked --quiet -- "${lint_flags[@]}"
 else
     say "clippy is not installed (rustup component add clippy): the lints were not checked."
 fi

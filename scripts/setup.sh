@@ -8,13 +8,15 @@
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 
-servers=(postgresql redis nginx curl)
+servers=(postgresql redis nginx curl java)
+# Kafka's client is built from source, with OpenSSL.
+build=(cc c++ make perl)
 # Doorbuster builds without Node, and then serves the API without pages.
 case ${1:-test} in
-    build) required=(cc) optional=(node npm) ;;
-    servers) required=(cc "${servers[@]}") optional=(node npm) ;;
-    test) required=(cc git make node npm "${servers[@]}" chromium promtool yaml-python) optional=(shellcheck) ;;
-    bench) required=(cc "${servers[@]}" wrk) optional=(node npm) ;;
+    build) required=("${build[@]}") optional=(node npm) ;;
+    servers) required=("${build[@]}" "${servers[@]}") optional=(node npm) ;;
+    test) required=("${build[@]}" git node npm "${servers[@]}" chromium promtool yaml-python mail-server) optional=(shellcheck) ;;
+    bench) required=("${build[@]}" "${servers[@]}" wrk) optional=(node npm) ;;
     *) fail "Write 'scripts/setup.sh', or name one of build, servers, test, bench." ;;
 esac
 want_programs "${required[@]}" "${optional[@]}"
@@ -37,6 +39,29 @@ add_component() {
 }
 add_component fmt rustfmt
 add_component clippy clippy
+
+# The broker that tests start, unless a Kafka is installed that they can use (crates/test-servers/src/kafka.rs): its jars.
+kafka_exists() {
+    local jar version
+    for jar in /opt/kafka/libs/kafka_2.13-*.jar /usr/share/kafka/libs/kafka_2.13-*.jar; do
+        [ -e "$jar" ] || continue
+        version=${jar##*/kafka_2.13-}
+        version=${version%.jar}
+        if version_at_least "$version" 4.1 && ! version_at_least "$version" 5; then
+            return 0
+        fi
+        say "Kafka $version in ${jar%/*} is not used: the tests need 4.1 or a later 4, and use their own jars."
+    done
+    [ target/tools/kafka/complete -nt crates/test-servers/kafka/pom.xml ]
+}
+if [ "${1:-test}" != build ] && ! kafka_exists; then
+    need_programs mvn
+    say "Fetching Kafka's jars …"
+    rm -rf target/tools/kafka
+    mvn --quiet --batch-mode --file crates/test-servers/kafka/pom.xml dependency:copy-dependencies -DincludeScope=runtime \
+        -DoutputDirectory="$PWD/target/tools/kafka"
+    touch target/tools/kafka/complete
+fi
 
 # Optional: without the peer's packages the benchmark leaves out the peer and says so.
 if [ "${1:-}" = bench ] && have npm && [ ! benches/peer/node_modules/.package-lock.json -nt benches/peer/package-lock.json ]; then

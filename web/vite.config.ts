@@ -65,6 +65,10 @@ export default defineConfig(({ mode }) => ({
   },
   // `npm run dev` beside `doorbuster serve --demo`.
   server: {
-    proxy: { "/api": "http://127.0.0.1:8080", "/socket.io": { target: "http://127.0.0.1:8080", ws: true } },
+    proxy: {
+      "/api": "http://127.0.0.1:8080",
+      "/health": "http://127.0.0.1:8080",
+      "/socket.io": { target: "http://127.0.0.1:8080", ws: true },
+    },
   },
 }));

@@ -221,3 +221,58 @@ test("the page shows an expired hold, units in other carts, and the end of the s
   await waitForStage(page, "sold_out");
   await checkPage(page, "sold-out");
 });
+
+test("a buyer pays on the bank's page and comes back to an order that is paid", async () => {
+  await shop.createSale({ slug: "bank", name: "Bank lamp", quantity: 3 });
+  for (const [name, decide, expected] of [
+    ["bankyes", "Approve the payment", "confirmed"],
+    ["bankno", "Decline the payment", "pending"],
+  ] as const) {
+    const page = await (await shop.newBrowser()).newPage();
+    const errors: string[] = [];
+    page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
+    await page.goto("/register?to=%2Fs%2Fbank");
+    await register(page, name);
+    await waitForStage(page, "open");
+    await page.getByRole("button", { name: "Buy now" }).click();
+    await waitForOrder(page, "pending");
+    await page.getByLabel("Test bank").check();
+    await page.getByRole("button", { name: "Pay €49.00" }).click();
+    await page.getByRole("heading", { name: "Test bank" }).waitFor();
+    await page.getByText("Bank lamp").waitFor();
+    await page.getByText("49.00 EUR").waitFor();
+    // A second look at the order leads to the same page.
+    const address = page.url();
+    await page.getByRole("link", { name: "Back to the shop" }).click();
+    await waitForOrder(page, "pending");
+    await page.getByLabel("Test bank").check();
+    await page.getByRole("button", { name: "Pay €49.00" }).click();
+    await page.getByRole("heading", { name: "Test bank" }).waitFor();
+    expect(page.url()).toBe(address);
+    await page.getByRole("button", { name: decide }).click();
+    await waitForOrder(page, expected);
+    expect(errors).toEqual([]);
+  }
+});
+
+test("an order waits for a bank that takes its time, and changes by itself", async () => {
+  await shop.createSale({ slug: "patient-bank", quantity: 1 });
+  const browser = await shop.newBrowser();
+  const page = await browser.newPage();
+  await page.goto("/register?to=%2Fs%2Fpatient-bank");
+  await register(page, "patient");
+  await waitForStage(page, "open");
+  await page.getByRole("button", { name: "Buy now" }).click();
+  await waitForOrder(page, "pending");
+  const order = new URL(page.url()).pathname;
+  await page.getByLabel("Test bank").check();
+  await page.getByRole("button", { name: "Pay €49.00" }).click();
+  await page.getByRole("button", { name: "Submit it, and let the bank take its time" }).click();
+  await page.getByText("The bank has not answered yet").waitFor();
+  const tab = await browser.newPage();
+  await tab.goto(order);
+  await tab.locator("[data-paying]").waitFor();
+  await page.getByRole("button", { name: "Approve the payment" }).click();
+  await waitForOrder(page, "confirmed");
+  await waitForOrder(tab, "confirmed");
+});

@@ -79,7 +79,7 @@ test("orders are searched, filtered, exported and refunded, and a refunded unit 
   await waitForCount(page, "[data-row]", 3);
   await page.getByLabel("From").fill("2020-01-01");
   await page.getByLabel("To").fill("2020-01-02");
-  await page.getByText("No order is like that.").waitFor();
+  await page.getByText("No order matches.").waitFor();
   expect(query(page)).toEqual({ sale: other.id, from: "2020-01-01", to: "2020-01-02" });
   await checkPage(page, "admin-orders-none");
   await page.getByRole("button", { name: "Clear filters" }).click();
@@ -157,9 +157,19 @@ test("the orders of one sale, a refund that keeps the units sold, and pages of f
   await pay(eve, items[0].id);
   await rows(page).first().locator("[data-order-status=confirmed]").waitFor();
   await rows(page).first().getByRole("button").click();
+  // A part of the money leaves the order as it is.
+  await page.getByRole("button", { name: "Refund …" }).click();
+  await page.getByLabel("Only a part of the money").check();
+  await page.getByRole("button", { name: "Refund €49.00" }).click();
+  await page.getByText("Please give an amount").waitFor();
+  await page.getByLabel("How much").fill("9");
+  await checkPage(page, "admin-refund-part");
+  await page.getByRole("button", { name: "Refund €9.00" }).click();
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+  expect(await rows(page).first().locator("[data-order-status=confirmed]").count()).toBe(1);
   await page.getByRole("button", { name: "Refund …" }).click();
   await page.getByLabel("Not for sale again").check();
-  await page.getByRole("button", { name: "Refund €49.00" }).click();
+  await page.getByRole("button", { name: "Refund €40.00" }).click();
   await page.getByText("Refunded; the units stay sold").waitFor();
   await page
     .getByRole("link", { name: /in the ledger/ })
@@ -216,12 +226,18 @@ test("attempts have texts, a flood is a count, and filters are in the address", 
   const { id } = await shop.createSale({ slug: "flood", quantity: 1, payment: "none" });
   const [ida, kim] = [await shop.registerBuyer("ida"), await shop.registerBuyer("kim")];
   await placeOrder(ida, id);
-  await Promise.all(Array.from({ length: 700 }, () => placeOrder(kim, id).catch(() => null)));
   const page = await shop.openAdminPage(`/admin/sales/${id}/attempts`);
-  await page.getByText("came too fast to be kept").waitFor();
+  const tooFast = page.getByText("came too fast to be kept");
+  // On a busy machine one burst takes several seconds, and none of them has enough for a flood.
+  for (let bursts = 0; bursts < 10 && !(await tooFast.isVisible()); bursts++) {
+    await Promise.all(Array.from({ length: 700 }, () => placeOrder(kim, id).catch(() => null)));
+    await page.reload();
+    await tooFast.waitFor({ timeout: 5_000 }).catch(() => null);
+  }
+  await tooFast.waitFor();
   await page.getByLabel("Result").selectOption("sold_out");
   const flood = page.getByText("requests of this second").first();
-  for (let pages = 1; pages < 12 && !(await flood.isVisible()); pages++) {
+  for (let pages = 1; pages < 60 && !(await flood.isVisible()); pages++) {
     await page.getByRole("button", { name: "Show more" }).click();
     await page.waitForFunction((rows) => document.querySelectorAll("[data-row]").length > rows, 50 * pages);
   }
@@ -233,7 +249,7 @@ test("attempts have texts, a flood is a count, and filters are in the address", 
   await waitForCount(page, "[data-row]", 1);
   expect(query(page)).toEqual({ code: "accepted" });
   await page.getByLabel("What was tried").selectOption("join");
-  await page.getByText("No attempt is like that.").waitFor();
+  await page.getByText("No attempt matches.").waitFor();
   await page.goBack();
   await waitForCount(page, "[data-row]", 1);
   await page.goBack();

@@ -11,14 +11,21 @@ const shop = startTestShop(...FLAGS, "--webhooks-allow-private", "127.0.0.0/8");
 
 /** What arrives at the receiver, and what it replies. */
 const received: string[] = [];
+const bodies: { type: string; data: { saleId?: string } }[] = [];
 let status = 204;
 let receiver: Server;
 
 beforeAll(async () => {
   receiver = createServer((request, reply) => {
     received.push(String(request.headers["webhook-id"]));
-    request.resume();
-    reply.writeHead(status).end(status === 204 ? "" : "<b>the warehouse burns</b> \u202eالمستودع");
+    let body = "";
+    request.setEncoding("utf8").on("data", (part: string) => {
+      body += part;
+    });
+    request.on("end", () => {
+      bodies.push(JSON.parse(body));
+      reply.writeHead(status).end(status === 204 ? "" : "<b>the warehouse burns</b> \u202eالمستودع");
+    });
   });
   await new Promise<void>((done) => receiver.listen(0, "127.0.0.1", done));
 });
@@ -83,7 +90,7 @@ test("an endpoint is created, tried out, repaired and deleted", async () => {
   await page.getByRole("button", { name: "Send all again" }).click();
   await page.getByText("0 deliveries are sent again.").waitFor();
   await page.getByLabel("Status", { exact: true }).selectOption("failed");
-  await page.getByText("No delivery is like that.").waitFor();
+  await page.getByText("No delivery matches.").waitFor();
 
   await page.getByRole("button", { name: "New secret …" }).click();
   await checkPage(page, "admin-webhook-rotate");
@@ -109,4 +116,48 @@ test("an endpoint is created, tried out, repaired and deleted", async () => {
   await page.getByRole("button", { name: "Delete …" }).click();
   await page.getByRole("button", { name: "Delete the endpoint" }).click();
   await page.getByText("There is no endpoint yet.").waitFor();
+});
+
+test("an endpoint gets the events of the sales that were chosen by name", async () => {
+  const lamp = await shop.createSale({ slug: "lamp", payment: "none" });
+  const chair = await shop.createSale({ slug: "chair", payment: "none", name: "Blue chair كرسي" });
+  for (let at = 0; at < 8; at += 1) await shop.createSale({ slug: `vase-${at}`, name: `Vase ${at}` });
+  const page = await shop.openAdminPage("/admin/webhooks/new");
+  await page.getByLabel("Address", { exact: true }).fill(url());
+  await page.getByLabel("All events").uncheck();
+  await page.getByLabel("order.confirmed").check();
+  await page.getByLabel("All sales").uncheck();
+  await page.getByRole("button", { name: "Create the endpoint" }).click();
+  await page.getByText("Choose at least one sale, or all").waitFor();
+  await checkPage(page, "admin-webhook-sales");
+  await page.getByLabel("Find a sale by its name").fill("no such name");
+  await page.getByText("No sale has this name.").waitFor();
+  await page.getByLabel("Find a sale by its name").fill("blue");
+  await page.getByLabel("Blue chair كرسي").check();
+  expect(await page.getByLabel("Vase 1").count()).toBe(0);
+  await page.getByRole("button", { name: "Create the endpoint" }).click();
+  await page.getByRole("button", { name: "I have kept it" }).click();
+
+  const delivered = page.locator("[data-delivery-state=delivered]");
+  await shop.holdUnits(lamp.id, "ann", { hasLine: false });
+  await shop.holdUnits(chair.id, "bob", { hasLine: false });
+  await delivered.waitFor();
+  await page.getByLabel("Aurora desk lamp").check();
+  await page.getByRole("button", { name: "Save the changes" }).click();
+  await page.getByText("Saved.").waitFor();
+  await shop.holdUnits(lamp.id, "kim", { hasLine: false });
+  await waitUntil(async () => (await delivered.count()) === 2, "the second sale is delivered, too");
+  expect(
+    bodies.filter(({ type }) => type.endsWith("order.confirmed")).map(({ data }) => data.saleId),
+  ).toEqual([chair.id, lamp.id]);
+  await checkPage(page, "admin-webhook-some-sales");
+  const { pathname } = new URL(page.url());
+  await page.goto("/admin/webhooks");
+  await page.getByText("only 2 sales").waitFor();
+  for (const locale of ["ar", "de"]) {
+    const other = await shop.openAdminPage(pathname, { locale });
+    await other.getByLabel("Blue chair كرسي").waitFor();
+    await checkPage(other, `admin-webhook-sales-${locale}`);
+    await other.context().close();
+  }
 });

@@ -189,6 +189,7 @@ export class StagedShop {
     const openedMs = performance.now();
     const clock = () => new Date(NOW + performance.now() - openedMs).toISOString();
     await context.route("**/api/v1/**", (route) => this.#answer(route, state, clock));
+    await context.route("**/health", (route) => this.#answer(route, state, clock));
     await context.routeWebSocket(/socket\.io/, (socket) => void socket.close());
     return context;
   }

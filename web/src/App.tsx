@@ -28,6 +28,19 @@ const RegisterPage = lazy(() => import("./features/account/RegisterPage"));
 const SignInPage = lazy(loadSignInPage);
 const OrderPage = lazy(loadOrderPage);
 
+/** The pages that links of mails lead to, with texts of their own. */
+const ForgotPasswordPage = lazy(() => withMailTexts(import("./features/account/ForgotPasswordPage")));
+const ResetPasswordPage = lazy(() => withMailTexts(import("./features/account/ResetPasswordPage")));
+const UnsubscribePage = lazy(() => withMailTexts(import("./features/account/UnsubscribePage")));
+const GuestPage = lazy(() => withMailTexts(import("./features/account/GuestPage")));
+const ConfirmAddressPage = lazy(() => withMailTexts(import("./features/account/ConfirmAddressPage")));
+
+async function withMailTexts<T>(loading: Promise<T>): Promise<T> {
+  const [page, { ready }] = await Promise.all([loading, import("./features/account/mailTexts")]);
+  await ready;
+  return page;
+}
+
 function loadSignInPage() {
   return import("./features/account/SignInPage");
 }
@@ -88,6 +101,11 @@ function ShopRoutes() {
           <Route path="/account" component={AccountPage} />
           <Route path="/sign-in" component={SignInPage} />
           <Route path="/register" component={RegisterPage} />
+          <Route path="/forgot-password" component={ForgotPasswordPage} />
+          <Route path="/reset-password" component={ResetPasswordPage} />
+          <Route path="/confirm-address" component={ConfirmAddressPage} />
+          <Route path="/guest" component={GuestPage} />
+          <Route path="/unsubscribe" component={UnsubscribePage} />
           <Route>
             <NotFound />
           </Route>

@@ -47,6 +47,10 @@ pub struct SaleDocument {
     pub limit_per_buyer: u32,
     /// Who is one buyer for that limit. It never changes.
     pub limit_by: LimitScopeDocument,
+    /// Whether only buyers with a confirmed e-mail address may join the line and order. It never changes.
+    #[serde(default)]
+    #[schema(required = true)]
+    pub require_confirmed_email: bool,
     /// Whether a unit must be paid before it is sold. It never changes.
     pub payment: SalePaymentDocument,
     /// Seconds for which a unit is held for its payment. 0 sells at once.

@@ -14,6 +14,8 @@ pub mod flash_sale;
 
 pub mod place;
 
+pub mod line_feed;
+
 pub mod event;
 
 pub mod published_event;
@@ -27,8 +29,11 @@ pub use event::EventDocument;
 pub use flash_sale::{
     AdmissionDocument, AvailabilityDocument, ProductSummary, SaleDocument, SaleStatusDocument,
 };
+pub use line_feed::{LineDocument, LineFeedDocument};
 pub use moment::rfc3339;
 pub use money::MoneyDocument;
-pub use order::{OrderDocument, OrderStatusDocument, PaymentDocument, SoldProductDocument};
+pub use order::{
+    NextActionDocument, OrderDocument, OrderStatusDocument, PaymentDocument, SoldProductDocument,
+};
 pub use place::PlaceDocument;
-pub use published_event::{EventAddresses, EventType, PublishedEventDocument};
+pub use published_event::{EventAddresses, EventType, PublishedEventDocument, TEST_EVENT_NAME};

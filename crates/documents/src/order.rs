@@ -32,6 +32,9 @@ pub struct OrderDocument {
     pub paying: bool,
     /// Whether it must be paid before it is confirmed; false where the sale takes no payment.
     pub payment_required: bool,
+    /// The name of the provider through which it is paid; absent where the sale takes no payment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
     /// While it is pending: until when its units are held, unless a payment is in progress then.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "moment::optional")]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -47,6 +50,21 @@ pub struct OrderDocument {
     /// Its payment, in the reply to a payment or a refund.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment: Option<PaymentDocument>,
+    /// What the buyer has to do, in the reply to a payment on a page of the provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_action: Option<NextActionDocument>,
+}
+
+/// What the buyer has to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "type", rename_all = "lowercase")]
+#[schema(as = NextAction)]
+pub enum NextActionDocument {
+    /// Pay on this page. Afterwards it leads back to the order.
+    Redirect {
+        /// A whole address, or a path of the shop's own site.
+        url: String,
+    },
 }
 
 /// A product as it was sold.
@@ -70,11 +88,15 @@ pub struct PaymentDocument {
     pub id: Uuid,
     /// How it was paid.
     pub method: String,
-    /// How far it has come: `authorised` money is set aside and is taken soon, `refunding` money is on its way back.
-    #[schema(pattern = "^(authorised|captured|refunding|refunded)$")]
+    /// How far it has come: `open` is to be paid on a page of the provider, `authorised` money is set aside and is taken soon, `refunding`
+    /// money is on its way back, `voided` money of a refunded order was never taken, or the bank
+    /// gave it to the buyer after a dispute.
+    #[schema(pattern = "^(open|authorised|captured|refunding|refunded|voided)$")]
     pub status: String,
     /// How much.
     pub amount: MoneyDocument,
+    /// What went back in parts, or is on its way; all of it once it is refunded.
+    pub refunded: MoneyDocument,
 }
 
 /// What has become of an order.
@@ -123,10 +145,12 @@ impl OrderDocument {
             total: total.into(),
             paying: order.status.is_paying(),
             payment_required,
+            provider: None,
             expires_at,
             created_at: order.made_at,
             updated_at: order.changed_at,
             payment: None,
+            next_action: None,
         }
     }
 }

@@ -7,11 +7,14 @@ mod data;
 
 mod schema;
 
+mod test_event;
+
 pub use data::{
     EventCounters, EventData, EventProduct, LineEventData, OrderEventData, PaymentEventData, SaleEventData,
 };
 pub use event_type::{EventFamily, EventType, EventTypeError};
-pub use schema::data_schema;
+pub use schema::{data_schema, test_data_schema};
+pub use test_event::{TEST_EVENT_NAME, TestEventData, TestEventDocument, test_event_type};
 
 use crate::moment::{self, rfc3339};
 use sale::{EventSeq, SaleId, Ticket, Timestamp};
@@ -66,8 +69,8 @@ pub struct EventAddresses {
 impl EventAddresses {
     /// The address of the JSON Schema of a type's `data`.
     #[must_use]
-    pub fn schema_url(&self, event_type: EventType) -> String {
-        format!("{}/schemas/events/{}.v1.json", self.schemas, event_type.as_str())
+    pub fn schema_url(&self, event_type: &str) -> String {
+        format!("{}/schemas/events/{event_type}.v1.json", self.schemas)
     }
 
     /// The document of an event.
@@ -87,7 +90,7 @@ impl EventAddresses {
             subject: data.subject(),
             time,
             datacontenttype: DATA_CONTENT_TYPE.into(),
-            dataschema: self.schema_url(event_type),
+            dataschema: self.schema_url(event_type.as_str()),
             data,
         }
     }

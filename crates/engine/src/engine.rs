@@ -17,7 +17,8 @@ use sale::{
     Timestamp,
 };
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{oneshot, watch};
 
 /// A handle to a running pipeline; clones share it.
 #[derive(Clone)]
@@ -117,10 +118,17 @@ impl Engine {
     /// # Errors
     /// When there is no answer.
     pub async fn order(&self, order: OrderId) -> Result<Option<(SaleId, OrderView)>, EngineError> {
-        match self.query(Request::Order { order }).await? {
-            Reply::Order(found) => Ok(found),
-            _ => Err(EngineError::UnexpectedReply { operation: "order" }),
-        }
+        read_order(self.query(Request::Order { order }).await?)
+    }
+
+    /// [`Self::order`] for a payment that goes on: like its steps, it is decided before the requests of those who do not pay.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn order_to_pay(&self, order: OrderId) -> Result<Option<(SaleId, OrderView)>, EngineError> {
+        let send = JobSender::try_send_for_payment;
+        let reply = self.send_with(Request::Order { order }, send).await;
+        read_order(reply.map_err(describe_query_error)?)
     }
 
     /// A buyer's orders in some sales, newest first within a sale.
@@ -225,28 +233,46 @@ impl Engine {
 
     /// Sends a request that changes nothing.
     async fn query(&self, request: Request) -> Result<Reply, EngineError> {
-        self.send_request(request).await.map_err(|error| match error {
-            EngineError::NotRecorded => EngineError::StateUnknown,
-            other => other,
-        })
+        self.send_request(request).await.map_err(describe_query_error)
     }
 
     async fn send_request(&self, request: Request) -> Result<Reply, EngineError> {
+        self.send_with(request, JobSender::try_send).await
+    }
+
+    async fn send_with(
+        &self,
+        request: Request,
+        send: fn(&JobSender, PipelineJob) -> Result<(), TrySendError<PipelineJob>>,
+    ) -> Result<Reply, EngineError> {
         let (reply, received) = oneshot::channel();
-        self.shared
-            .jobs
-            .try_send(PipelineJob { request, caller: WaitingCaller { reply, tries: 0 } })
-            .map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => {
-                    self.shared.metrics.overloads.inc();
-                    EngineError::Overloaded
-                }
-                mpsc::error::TrySendError::Closed(_) => EngineError::Stopped,
-            })?;
+        let job = PipelineJob { request, caller: WaitingCaller { reply, tries: 0 } };
+        send(&self.shared.jobs, job).map_err(|error| match error {
+            TrySendError::Full(_) => {
+                self.shared.metrics.overloads.inc();
+                EngineError::Overloaded
+            }
+            TrySendError::Closed(_) => EngineError::Stopped,
+        })?;
         match received.await {
             Ok(Reply::Unavailable) => Err(EngineError::NotRecorded),
             Ok(reply) => Ok(reply),
             Err(_) => Err(EngineError::Stopped),
         }
+    }
+}
+
+fn read_order(reply: Reply) -> Result<Option<(SaleId, OrderView)>, EngineError> {
+    match reply {
+        Reply::Order(found) => Ok(found),
+        _ => Err(EngineError::UnexpectedReply { operation: "order" }),
+    }
+}
+
+/// A request that changes nothing has nothing to be recorded.
+fn describe_query_error(error: EngineError) -> EngineError {
+    match error {
+        EngineError::NotRecorded => EngineError::StateUnknown,
+        other => other,
     }
 }

@@ -15,6 +15,7 @@ pub mod decide;
 mod engine;
 pub mod error_text;
 mod job;
+pub mod line_reader;
 mod metrics;
 pub mod pipeline;
 pub mod record;

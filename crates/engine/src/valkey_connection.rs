@@ -97,6 +97,58 @@ impl ValkeyAddress {
     }
 }
 
+/// How much memory a server uses, and may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ValkeyMemory {
+    pub used_bytes: u64,
+    /// 0 without a limit.
+    pub limit_bytes: u64,
+}
+
+/// Looks at the memory of one server, over a connection that is opened again after a failure.
+pub struct MemoryMonitor {
+    address: ValkeyAddress,
+    timeouts: ConnectionTimeouts,
+    connection: Option<MultiplexedConnection>,
+}
+
+impl MemoryMonitor {
+    /// Connects to nothing yet.
+    #[must_use]
+    pub fn new(address: ValkeyAddress, timeouts: ConnectionTimeouts) -> Self {
+        Self { address, timeouts, connection: None }
+    }
+
+    /// What the server uses now; `None` when it does not answer.
+    pub async fn read(&mut self) -> Option<ValkeyMemory> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.address.connect(self.timeouts).await.ok()?,
+        };
+        let mut command = redis::cmd("INFO");
+        command.arg("memory");
+        let reply = send_command(connection.clone(), &command).await.ok()?;
+        // A connection that failed is not used again.
+        self.connection = Some(connection);
+        let text = match reply {
+            Value::BulkString(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Value::VerbatimString { text, .. } => text,
+            Value::SimpleString(text) => text,
+            _ => return None,
+        };
+        parse_memory(&text)
+    }
+}
+
+/// The two numbers of `INFO memory`.
+fn parse_memory(text: &str) -> Option<ValkeyMemory> {
+    let number = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line?.trim().parse().ok()
+    };
+    Some(ValkeyMemory { used_bytes: number("used_memory")?, limit_bytes: number("maxmemory")? })
+}
+
 /// Sends one command once.
 ///
 /// # Errors
@@ -147,6 +199,15 @@ mod tests {
         let other = ValkeyNode { host: "two".to_owned(), port: 7000 };
         let moved = address.with_node(&other);
         assert_eq!((moved.node(), moved.0.redis_settings().password()), (other, Some("tulip")));
+    }
+
+    #[test]
+    fn the_memory_of_a_server_is_read_from_its_own_words() {
+        let text = "# Memory\r\nused_memory:1048576\r\nused_memory_human:1.00M\r\nmaxmemory:2097152\r\nmaxmemory_human:2.00M\r\n";
+        let memory = ValkeyMemory { used_bytes: 1 << 20, limit_bytes: 2 << 20 };
+        assert_eq!(parse_memory(text), Some(memory));
+        assert_eq!(parse_memory("used_memory:many\r\nmaxmemory:0"), None);
+        assert_eq!(parse_memory(""), None);
     }
 
     #[test]

@@ -2,15 +2,17 @@
 //! It writes down every answer that is a promise, and never judges it.
 
 mod dialect_purchase;
+mod line_watch;
 mod requests;
 
 mod replies;
 
-use crate::context::{BuyerOutcome, RunContext};
+use crate::context::{BuyerOutcome, RunContext, WatchMode};
 use crate::crowd::{CrowdMember, PaymentBehaviour};
 use crate::estimates::{BuyerWait, WaitOutcome};
 use crate::metrics::RequestKind;
 use crate::observations::{BuyerAction, Code, LoggedReply, OrderPhase, ReplyBody, RunInstant};
+use line_watch::{FEED_INTERVAL_S, LineWatch};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use sale::OrderId;
@@ -147,12 +149,14 @@ impl SimulatedBuyer {
     /// Joins, and waits for the turn. Returns when to order.
     async fn wait_in_line(&mut self, mut due: RunInstant) -> Result<RunInstant, BuyerOutcome> {
         'join: loop {
-            let mut wait_s = match self.join_line(due).await? {
+            let (mut watch, mut wait_s) = match self.join_line(due).await? {
                 ReplyBody::Place { position: 0, .. } => {
                     self.end_wait(WaitOutcome::Admitted);
                     return self.wait_about(0.7).await;
                 }
-                ReplyBody::Place { position, estimate_s, .. } => self.note_place(position, estimate_s),
+                ReplyBody::Place { ticket, position, estimate_s } => {
+                    (LineWatch::new(ticket, position, estimate_s), self.note_place(position, estimate_s))
+                }
                 ReplyBody::Refused(Code::NotStarted) => {
                     due = self.wait_about(0.5).await?;
                     continue;
@@ -161,12 +165,13 @@ impl SimulatedBuyer {
                 body => return Err(final_outcome(body)),
             };
             loop {
-                due = self.wait_about(wait_s).await?;
-                if self.member.habits.leaves {
+                let leaves = self.member.habits.leaves;
+                due = self.wait_about(if leaves { wait_s } else { self.watch_interval_s(wait_s) }).await?;
+                if leaves {
                     self.leave_line(due).await?;
                     return Err(BuyerOutcome::GaveBack);
                 }
-                match Box::pin(self.check_place_in_tabs(due)).await {
+                match Box::pin(self.watch_place(&mut watch, due)).await {
                     PlaceCheck::Admitted => {
                         self.end_wait(WaitOutcome::Admitted);
                         return self.wait_about(0.7).await;
@@ -216,6 +221,15 @@ impl SimulatedBuyer {
     /// A buyer with a long wait polls seldom.
     fn poll_interval_s(estimate_s: f64) -> f64 {
         (estimate_s / 3.0).clamp(POLL_INTERVAL_S.0, POLL_INTERVAL_S.1)
+    }
+
+    /// Seconds from one look at the place to the next; of a buyer who is sent the place, none.
+    fn watch_interval_s(&self, poll_interval_s: f64) -> f64 {
+        match self.context.watch {
+            WatchMode::Poll => poll_interval_s,
+            WatchMode::Feed => FEED_INTERVAL_S,
+            WatchMode::Socket => 0.0,
+        }
     }
 
     async fn join_line(&mut self, due: RunInstant) -> Result<ReplyBody, BuyerOutcome> {

@@ -3,7 +3,10 @@
 
 mod connect;
 
+mod live_socket;
+
 pub use connect::{Target, TargetError};
+pub use live_socket::LiveSocket;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};

@@ -11,9 +11,9 @@ use bytes::Bytes;
 use hyper::header::HeaderValue;
 use sale::{AdmissionMode, BuyerId, SaleId};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 pub struct RunContext {
     /// The way to the instance.
@@ -24,6 +24,10 @@ pub struct RunContext {
     pub clock: RunClock,
     /// When the sale starts.
     pub start: RunInstant,
+    /// How buyers watch their place in line.
+    pub watch: WatchMode,
+    /// Sockets that buyers may open at the same time; the others poll.
+    pub socket_permits: Arc<Semaphore>,
     pub metrics: RequestMetrics,
     pub estimates: EstimateLog,
     /// How it ended for people.
@@ -35,6 +39,18 @@ pub struct RunContext {
     accounts: Vec<Mutex<AccountLog>>,
     /// Each account's `Authorization`.
     tokens: Vec<HeaderValue>,
+}
+
+/// How buyers who wait in line watch their place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WatchMode {
+    /// Each asks for it, seldom when far back.
+    #[default]
+    Poll,
+    /// Each computes it from the line's feed, once a second.
+    Feed,
+    /// It is sent to each.
+    Socket,
 }
 
 /// The sale, as requests name it.
@@ -50,6 +66,8 @@ pub struct SaleEndpoints {
     pub path: String,
     /// The path of the buyer's place in line.
     pub position_path: String,
+    /// The path of the line's feed.
+    pub line_feed_path: String,
     /// The path that gives a place up.
     pub leave_path: String,
     /// The body that joins its line.
@@ -71,6 +89,7 @@ impl SaleEndpoints {
             checkout_s,
             path: format!("/api/v1/flash-sales/{id}"),
             position_path: format!("/api/v1/queue/position?flashSaleId={id}"),
+            line_feed_path: format!("/api/v1/flash-sales/{id}/line-feed"),
             leave_path: format!("/api/v1/queue/leave?flashSaleId={id}"),
             join_body: format!(r#"{{"flashSaleId":"{id}"}}"#).into(),
         }
@@ -89,7 +108,7 @@ impl RunContext {
     #[must_use]
     pub fn new(
         (client, sale): (InstanceClient, SaleEndpoints),
-        (watch, start, give_up_after): (RunClock, RunInstant, Duration),
+        (clock, start, give_up_after): (RunClock, RunInstant, Duration),
         credentials: Vec<BuyerCredentials>,
     ) -> Self {
         let bearer = |token: &str| {
@@ -102,9 +121,11 @@ impl RunContext {
             client,
             sale,
             dialect: None,
-            clock: watch,
+            clock,
             start,
             give_up_after,
+            watch: WatchMode::default(),
+            socket_permits: Arc::new(Semaphore::new(0)),
             stopped: watch::Sender::new(false),
             metrics: RequestMetrics::default(),
             estimates: EstimateLog::default(),
@@ -123,6 +144,12 @@ impl RunContext {
         Self { dialect, ..self }
     }
 
+    /// The same with buyers who watch their place in this way, over so many sockets at most.
+    #[must_use]
+    pub(crate) fn with_watch(self, watch: WatchMode, sockets: usize) -> Self {
+        Self { watch, socket_permits: Arc::new(Semaphore::new(sockets)), ..self }
+    }
+
     /// Gives access to the log of one account.
     pub fn with_account<T>(&self, account: u32, work: impl FnOnce(&mut AccountLog) -> T) -> T {
         work(&mut self.accounts[account as usize].lock().unwrap_or_else(PoisonError::into_inner))
@@ -131,6 +158,12 @@ impl RunContext {
     /// What an account proves itself with.
     pub fn authorization(&self, account: u32) -> HeaderValue {
         self.tokens[account as usize].clone()
+    }
+
+    /// The access token of an account.
+    pub fn token(&self, account: u32) -> &str {
+        let bearer = self.tokens[account as usize].to_str().unwrap_or_default();
+        bearer.strip_prefix("Bearer ").unwrap_or_default()
     }
 
     /// The logs of all accounts.

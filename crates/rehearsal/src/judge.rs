@@ -25,8 +25,12 @@ mod line;
 
 mod audit;
 
+mod events;
+
 #[cfg(test)]
 mod tests;
+
+pub use events::EventJudge;
 
 use crate::observations::AccountLog;
 use audit::JudgeAudit;
@@ -120,6 +124,8 @@ pub struct JudgeFindings {
     pub replies: Vec<PromiseFinding>,
     /// The promises as the ledger shows them.
     pub ledger: Vec<PromiseFinding>,
+    /// The promises as a receiver of events saw them; none without a receiver.
+    pub events: Vec<PromiseFinding>,
     /// What a reader should know besides, in sentences.
     pub notes: Vec<String>,
 }
@@ -127,7 +133,7 @@ pub struct JudgeFindings {
 impl JudgeFindings {
     /// The promises that were broken, those seen by the buyers first.
     pub fn broken(&self) -> impl Iterator<Item = &PromiseFinding> {
-        self.replies.iter().chain(&self.ledger).filter(|finding| finding.broken > 0)
+        self.replies.iter().chain(&self.ledger).chain(&self.events).filter(|finding| finding.broken > 0)
     }
 }
 
@@ -199,6 +205,6 @@ impl Judge {
             answers::no_means_no(&state, &shown_orders, evidence),
         ];
         let notes = settled::notes(&state, evidence);
-        JudgeFindings { replies, ledger: audit.findings(), notes }
+        JudgeFindings { replies, ledger: audit.findings(), events: Vec::new(), notes }
     }
 }

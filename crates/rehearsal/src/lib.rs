@@ -16,6 +16,8 @@ pub mod estimates;
 
 pub mod merchant;
 
+pub mod events;
+
 pub mod ledger;
 
 pub mod evidence;

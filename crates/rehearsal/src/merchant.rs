@@ -48,6 +48,12 @@ pub struct MerchantClient {
     api: AdminApi,
 }
 
+/// Something that was made, as far as it is read.
+#[derive(Deserialize)]
+struct CreatedDocument {
+    id: uuid::Uuid,
+}
+
 /// A sale of the rehearsal.
 #[derive(Clone, Copy, Debug)]
 pub struct OwnSale {
@@ -115,6 +121,25 @@ impl MerchantClient {
     /// When there is no such sale.
     pub async fn load_sale_plan(&self, slug: &str) -> Result<preset::SalePlan, MerchantError> {
         api::load_sale_plan(&self.api, slug).await
+    }
+
+    /// Makes an endpoint of webhooks that gets every event. Returns its id.
+    ///
+    /// # Errors
+    /// When the instance does not make it.
+    pub async fn create_webhook(&self, url: &str) -> Result<uuid::Uuid, MerchantError> {
+        let body = json!({"url": url, "types": ["*"], "description": "A rehearsal"});
+        let made: CreatedDocument =
+            self.api.call(Method::POST, "/api/v1/admin/webhooks", Some(&body)).await?;
+        Ok(made.id)
+    }
+
+    /// Deletes an endpoint of webhooks, with what waits for it.
+    ///
+    /// # Errors
+    /// When the instance does not delete it.
+    pub async fn delete_webhook(&self, id: uuid::Uuid) -> Result<(), MerchantError> {
+        self.api.delete(&format!("/api/v1/admin/webhooks/{id}")).await
     }
 
     /// Makes a product and a sale of it that starts `lead` from now and lasts for `length`.

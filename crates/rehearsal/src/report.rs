@@ -40,6 +40,9 @@ pub struct RehearsalReport {
     pub replies: Vec<PromiseFinding>,
     /// The promises as the ledger shows them.
     pub ledger: Vec<PromiseFinding>,
+    /// The promises as a receiver of events saw them; none without `--events`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<PromiseFinding>,
     /// When it began, RFC 3339.
     pub started_at: String,
     /// The version of the program that rehearsed.

@@ -16,9 +16,10 @@ pub use instance::{TargetInstance, TokenSigner, TokenSource};
 use crate::buyer;
 use crate::client::{InstanceClient, Target, TargetError};
 use crate::clock::{RunClock, wall_clock};
-use crate::context::{BuyerCredentials, RunContext, SaleEndpoints};
+use crate::context::{BuyerCredentials, RunContext, SaleEndpoints, WatchMode};
 use crate::crowd::{Crowd, CrowdMember, preset};
 use crate::dialects::{self, DialectBuyers, DialectError, DialectPlan, DialectSale, RehearsedDialect};
+use crate::events::EventCollector;
 use crate::evidence::EvidenceStore;
 use crate::merchant::{LiveSale, MerchantClient, MerchantError, OwnSale};
 use crate::observations::RunInstant;
@@ -54,8 +55,14 @@ pub struct RehearsalSetup {
     pub faults: FaultPlan,
     /// Where the evidence is read; over the API where there is none.
     pub evidence_store: Option<Arc<dyn EvidenceStore>>,
+    /// Whether a receiver of webhooks collects the events, and is judged too.
+    pub collects_events: bool,
     /// Connections at a time.
     pub connections: usize,
+    /// How buyers watch their place in line.
+    pub watch: WatchMode,
+    /// Sockets at a time, where they watch by socket.
+    pub sockets: usize,
     /// Run also beside a live sale of the instance.
     pub allow_live_sale: bool,
     /// The settings, for the report.
@@ -111,6 +118,19 @@ pub enum RehearsalError {
     /// The tokens are none of this instance.
     #[error("the instance does not know tokens signed with this key: give the one that it signs with")]
     ForeignTokenKey,
+    /// There is no receiver of events.
+    #[error("the receiver of events cannot start")]
+    Collector(#[source] std::io::Error),
+    /// The instance sends no events to a receiver on this machine.
+    #[error(
+        "the instance sends no events to {url}: start it with --public-url, --webhooks-allow-http and --webhooks-allow-private \
+         127.0.0.0/8 on this machine"
+    )]
+    EventsRefused {
+        url: String,
+        #[source]
+        source: MerchantError,
+    },
     /// It was stopped before anything was played.
     #[error("stopped before the first buyer came")]
     Stopped,
@@ -124,6 +144,13 @@ struct RehearsalRun {
     fault_log: FaultLog,
     sampler: StockSampler,
     crowd: Crowd,
+    events: Option<EventStream>,
+}
+
+/// The receiver of events, and its endpoint in the instance.
+struct EventStream {
+    collector: EventCollector,
+    endpoint: uuid::Uuid,
 }
 
 /// Runs a rehearsal. `cut` turns true when it is to be stopped; `report_progress` is called a few times a second.
@@ -182,6 +209,7 @@ async fn prepare_run(
         + drop.give_up_after
         + ending::longest_promise(&drop.sale)
         + SALE_OVERRUN;
+    let events = if rehearsal.collects_events { Some(collect_events(&merchant).await?) } else { None };
     let own = merchant.create_sale(&drop.sale, &watch, lead, length).await?;
     let BuyersReady { client, credentials, dialect } =
         find_own_sale(buyers, &merchant, &own, drop.sale.quantity).await?;
@@ -190,13 +218,25 @@ async fn prepare_run(
         (watch, own.start, drop.give_up_after),
         credentials,
     )
-    .with_dialect(dialect);
+    .with_dialect(dialect)
+    .with_watch(rehearsal.watch, rehearsal.sockets);
     let (context, merchant) = (Arc::new(context), Arc::new(merchant));
     let sources =
         EvidenceSources { merchant: Arc::clone(&merchant), evidence_store: rehearsal.evidence_store.clone() };
     sources.check_same_database(&own).await?;
     let sampler = StockSampler::start(merchant, own.id, watch);
-    Ok(RehearsalRun { sources, context, sale: own, fault_log: FaultLog::default(), sampler, crowd })
+    Ok(RehearsalRun { sources, context, sale: own, fault_log: FaultLog::default(), sampler, crowd, events })
+}
+
+/// Starts a receiver of events and has the instance send them there, from now on.
+async fn collect_events(merchant: &MerchantClient) -> Result<EventStream, RehearsalError> {
+    let collector = EventCollector::start().await.map_err(RehearsalError::Collector)?;
+    let url = collector.url().to_owned();
+    match merchant.create_webhook(&url).await {
+        Ok(endpoint) => Ok(EventStream { collector, endpoint }),
+        Err(source @ MerchantError::Refused { .. }) => Err(RehearsalError::EventsRefused { url, source }),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The buyers before there is a sale.

@@ -7,7 +7,7 @@
 use crate::admission_mode::AdmissionMode;
 use crate::counters::SaleCounters;
 use crate::id::Ticket;
-use crate::phase::{SalePhase, SaleSwitches};
+use crate::phase::SaleSwitches;
 use crate::policy::Policy;
 use crate::time::Timestamp;
 
@@ -26,45 +26,84 @@ pub struct LineMoment<'a> {
     pub now: Timestamp,
 }
 
+/// What an estimate depends on besides the place and the time. With it, a client estimates the wait at any place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinePace {
+    /// Admissions a second, at most.
+    pub per_second: u32,
+    pub limit_per_buyer: u32,
+    pub starts_at: Timestamp,
+    pub ends_at: Timestamp,
+    /// Whether the sale is paused or closed.
+    pub is_stopped: bool,
+    /// Units that the next in line can get; see [`SaleCounters::free`].
+    pub free: u32,
+    /// Units that are set aside for admitted buyers.
+    pub admitted: u32,
+    /// Units that turns have taken: in pending orders, and sold.
+    pub taken: u32,
+}
+
 impl LineMoment<'_> {
+    /// See [`LinePace::estimate_wait_s`]; `None` also for a sale without a line.
+    #[must_use]
+    pub fn estimate_wait_s(&self, ticket: Ticket, position: u32) -> Option<u64> {
+        self.pace()?.estimate_wait_s(self.now, ticket, position)
+    }
+
+    /// What estimates depend on; `None` for a sale without a line.
+    #[must_use]
+    pub fn pace(&self) -> Option<LinePace> {
+        let AdmissionMode::Fifo { per_second, .. } = self.policy.admission else { return None };
+        let units = &self.counters;
+        Some(LinePace {
+            per_second,
+            limit_per_buyer: self.policy.limit_per_buyer,
+            starts_at: self.policy.starts_at,
+            ends_at: self.policy.ends_at,
+            is_stopped: self.switches.is_closed || self.switches.paused_at.is_some(),
+            free: units.free(),
+            admitted: units.admitted,
+            taken: units.sold.saturating_add(units.held),
+        })
+    }
+}
+
+impl LinePace {
     /// Seconds until a waiting buyer is admitted: the time until the start, then the pace. `None` when the units do not reach the
     /// place, in a pause, while no unit is free, and when the sale ends before the turn comes.
     #[must_use]
-    pub fn estimate_wait_s(&self, ticket: Ticket, position: u32) -> Option<u64> {
-        let AdmissionMode::Fifo { per_second, .. } = self.policy.admission else { return None };
-        let phase = SalePhase::at(self.now, self.policy, self.switches);
-        let can_admit =
-            matches!(phase, SalePhase::Upcoming | SalePhase::Active) && self.switches.paused_at.is_none();
-        if !can_admit || !self.reaches(ticket, position, u64::from(per_second)) {
+    pub fn estimate_wait_s(&self, now: Timestamp, ticket: Ticket, position: u32) -> Option<u64> {
+        if self.is_stopped || now >= self.ends_at || !self.reaches(now, ticket, position) {
             return None;
         }
-        let until_start_ms = self.policy.starts_at.ms_since(self.now).max(0).unsigned_abs();
+        let until_start_ms = self.starts_at.ms_since(now).max(0).unsigned_abs();
         // The first `per_second` buyers are admitted within the first second.
-        let after_start_s = u64::from(position.saturating_sub(1) / per_second.max(1));
+        let after_start_s = u64::from(position.saturating_sub(1) / self.per_second.max(1));
         let wait_s = until_start_ms.div_ceil(1000) + after_start_s;
-        let until_end_ms = self.policy.ends_at.ms_since(self.now).max(0).unsigned_abs();
+        let until_end_ms = self.ends_at.ms_since(now).max(0).unsigned_abs();
         (wait_s * 1000 < until_end_ms).then_some(wait_s)
     }
 
     /// Whether the free units last until this place is reached. Every turn before it takes as many units as the turns did that are
     /// over, and at least one: a unit that may come back counts when it is free again, because nobody can say when that is.
-    fn reaches(&self, ticket: Ticket, position: u32, per_second: u64) -> bool {
-        let units = &self.counters;
-        let (free, admitted) = (u64::from(units.free()), u64::from(units.admitted));
+    fn reaches(&self, now: Timestamp, ticket: Ticket, position: u32) -> bool {
+        let (free, admitted) = (u64::from(self.free), u64::from(self.admitted));
         if position == 0 || u64::from(position) > free {
             return false;
         }
         // Of the tickets before this one, those that do not wait any more. Buyers who left before their turn are among them; no
         // more turns than the pace allowed can be.
         let gone = u64::from(ticket.0.saturating_sub(position));
-        let open_ms = self.now.ms_since(self.policy.starts_at);
-        let turns_max = if open_ms < 0 { 0 } else { per_second * (open_ms.unsigned_abs() / 1000 + 1) };
+        let open_ms = now.ms_since(self.starts_at);
+        let turns_max =
+            if open_ms < 0 { 0 } else { u64::from(self.per_second) * (open_ms.unsigned_abs() / 1000 + 1) };
         let turns_over = gone.min(turns_max).saturating_sub(admitted);
         // Units of a turn as a fraction. Half of the limit is the expectation, so both parts are doubled.
-        let expected_twice = u64::from(self.policy.limit_per_buyer.min(PRIOR_UNITS_MAX)) + 1;
-        let taken = 2 * (u64::from(units.sold) + u64::from(units.held)) + PRIOR_TURNS * expected_twice;
+        let expected_twice = u64::from(self.limit_per_buyer.min(PRIOR_UNITS_MAX)) + 1;
+        let taken = 2 * u64::from(self.taken) + PRIOR_TURNS * expected_twice;
         let turns = 2 * (turns_over + PRIOR_TURNS);
-        let taken = taken.clamp(turns, turns * u64::from(self.policy.limit_per_buyer.max(1)));
+        let taken = taken.clamp(turns, turns * u64::from(self.limit_per_buyer.max(1)));
         let turns_ahead = u64::from(position - 1) + admitted;
         let needed = u128::from(turns_ahead) * u128::from(taken) + u128::from(turns);
         needed <= u128::from(free + admitted) * u128::from(turns)

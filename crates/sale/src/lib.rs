@@ -48,6 +48,8 @@ mod phase;
 
 mod waiting_tickets;
 
+pub mod line_feed;
+
 mod estimate;
 
 mod decide;
@@ -68,9 +70,10 @@ pub use admission_mode::AdmissionMode;
 pub use audit::{BrokenPromise, LedgerAuditor, SalePromise};
 pub use command::{Command, ReleaseReason};
 pub use counters::{Availability, SaleCounters};
-pub use estimate::LineMoment;
+pub use estimate::{LineMoment, LinePace};
 pub use event::{Event, LedgerEntry, ReleaseCause, UnitSource};
 pub use id::{BuyerId, EventSeq, OrderId, RequestKey, SaleId, Ticket};
+pub use line_feed::LineFeed;
 pub use money::{Currency, Money};
 pub use outcome::{CommandOutcome, LinePosition, OrderStatus, OrderView, Refusal};
 pub use phase::{SalePhase, SaleSwitches, refusal_for_every_join, refusal_for_every_reservation};

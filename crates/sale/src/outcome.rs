@@ -84,10 +84,13 @@ pub enum Refusal {
     BadPolicy,
     /// A payment for the order is in progress: it is not given back before the payment has ended.
     OrderPaying,
+    /// The sale is for buyers with a confirmed e-mail address. The law knows no addresses and never says so; the shop does, before it
+    /// asks the law.
+    EmailUnconfirmed,
 }
 
 impl Refusal {
-    /// Every code, for counters by code.
+    /// Every code of the law, for counters by code.
     pub const CODES: [&'static str; 20] = [
         "not_started",
         "ended",
@@ -135,6 +138,7 @@ impl Refusal {
             Self::PromiseMade => "promise_made",
             Self::BadPolicy => "bad_policy",
             Self::OrderPaying => "order_paying",
+            Self::EmailUnconfirmed => "email_unconfirmed",
         }
     }
 }

@@ -59,6 +59,11 @@ impl WaitingTickets {
         }
     }
 
+    /// The 64 tickets after `after`: a bit for each that waits, the lowest first.
+    pub(crate) fn bits_after(&self, after: Ticket) -> u64 {
+        self.indices.bits_from(after.0)
+    }
+
     /// The tickets from the first after `after` on, in ascending order.
     pub fn iter_after(&self, after: Option<Ticket>) -> impl Iterator<Item = Ticket> + '_ {
         self.indices.iter_from(after.map_or(0, |ticket| ticket.0)).map(|index| Ticket(index + 1))

@@ -22,6 +22,8 @@ mod ledger_loss;
 pub mod migrate;
 pub mod move_folder;
 pub mod open_files;
+mod reconcile;
+mod stripe;
 mod token_key;
 pub mod valkey;
 pub mod verify;
@@ -66,7 +68,7 @@ enum CliCommand {
     Serve(Box<settings::Serve>),
     /// Does what is due by itself in a shop with many instances, without an API: expired holds, admissions, tables, payments left
     /// open, decisions that a killed instance left unrecorded.
-    Worker(worker::WorkerArgs),
+    Worker(Box<worker::WorkerArgs>),
     /// Checks every promise of a ledger and its tables, in a data folder or a database, also beside a running instance.
     Verify(verify::VerifyArgs),
     /// Plays a whole drop with simulated buyers, and judges from the replies they got whether every promise was kept.
@@ -77,6 +79,8 @@ enum CliCommand {
     /// Shows and rewinds the followers of the ledger.
     #[command(subcommand)]
     Followers(followers::FollowersCommand),
+    /// Compares what the payment provider captured with the confirmed orders, and prints what differs. It changes nothing.
+    Reconcile(Box<reconcile::ReconcileArgs>),
     /// Imports what another system kept, from a CSV file. A repeated import changes nothing.
     #[command(subcommand)]
     Import(import::ImportCommand),
@@ -164,6 +168,11 @@ fn execute(cli: CommandLine, notices: &[StartNotice]) -> Result<(), CommandError
             admin::run(command, Arc::new(move || clock.now()))
         }
         CliCommand::Followers(command) => followers::run(command),
+        CliCommand::Reconcile(settings) => {
+            let clock = start_clock(Timestamp::default(), ClockSkew::default());
+            let now: crate::clock::TimeSource = Arc::new(move || clock.now());
+            reconcile::run(&settings, &now)
+        }
         CliCommand::Import(command) => {
             let clock = start_clock(Timestamp::default(), ClockSkew::default());
             import::run(&command, clock.now())
@@ -225,6 +234,7 @@ impl CliCommand {
             Self::Serve(_)
             | Self::Worker(_)
             | Self::Verify(_)
+            | Self::Reconcile(_)
             | Self::Admin(_)
             | Self::Followers(_)
             | Self::Import(_)

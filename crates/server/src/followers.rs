@@ -14,7 +14,11 @@ pub mod event_follower;
 pub mod event_receiver;
 pub mod webhooks;
 
+#[cfg(feature = "kafka")]
+pub mod kafka;
+
 pub mod live_updates;
+pub mod mail_receiver;
 
 pub mod idempotency_warmup;
 

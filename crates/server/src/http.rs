@@ -29,7 +29,9 @@ pub mod extract;
 pub mod failure_log;
 pub mod idempotency;
 pub mod page;
+mod payment_pages;
 pub mod problem;
+mod provider_notices;
 pub mod sockets;
 pub mod timestamp;
 pub mod valid_json;
@@ -53,6 +55,7 @@ pub struct AppContext {
     pub shop: Arc<Shop>,
     /// Replies about sales, complete except for the time.
     pub prepared: v1::flash_sales::PreparedSales,
+    pub line_feeds: v1::flash_sales::PreparedLineFeeds,
     pub sale_pages: web::SalePages,
     pub edge: edge::EdgeSettings,
     pub started_at: Timestamp,
@@ -90,6 +93,8 @@ pub fn router() -> (Router<AppState>, OpenApi) {
     let router = router
         .merge(docs::router(&openapi))
         .merge(web::router())
+        .merge(payment_pages::router())
+        .merge(provider_notices::router())
         .fallback(web::answer_unknown_path)
         .method_not_allowed_fallback(async || Problem::new(&kind::METHOD_NOT_ALLOWED));
     (router, openapi)

@@ -14,6 +14,7 @@ pub mod shop_documents;
 pub mod auth;
 pub mod client_network;
 pub mod clock;
+pub mod mail;
 pub mod payments;
 pub mod store;
 pub mod telemetry;

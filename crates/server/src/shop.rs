@@ -3,6 +3,7 @@
 pub mod checkout;
 pub mod holds;
 pub mod line;
+pub mod line_feed;
 pub mod orders;
 pub mod payments;
 
@@ -22,6 +23,7 @@ pub mod summary;
 pub mod attempts;
 pub mod catalogue;
 pub mod catalogue_text;
+pub mod confirmed_emails;
 pub mod follower_lag;
 pub mod follower_progress;
 pub mod followers;
@@ -33,10 +35,13 @@ pub mod idempotency_keys;
 pub mod ids;
 pub mod integer_ids;
 pub mod keyed_locks;
+
 pub mod mailboxes;
+pub mod mails;
 pub mod native_guests;
 pub mod peer_changes;
 pub mod projection;
+pub mod provider_notices;
 pub mod public_url;
 pub mod published_events;
 pub mod purchase_jobs;
@@ -50,6 +55,7 @@ mod unprojected;
 pub mod webhooks;
 
 use crate::clock::TimeSource;
+use crate::payments::sandbox::SandboxProvider;
 use crate::store::Store;
 use engine::Engine;
 use sale::{BuyerId, SaleId};
@@ -67,19 +73,26 @@ pub struct Shop {
     pub lag: follower_lag::FollowerLag,
     pub attempts: attempts::AttemptBuffer,
     pub payments: Arc<payments::PaymentService>,
+    /// The sandbox provider, for its page; `None` where it is no provider.
+    pub sandbox: Option<Arc<SandboxProvider>>,
+    /// Webhooks of the payment provider, where it sends any.
+    pub notices: Option<Arc<provider_notices::NoticeService>>,
     pub keys: Arc<idempotency_keys::IdempotencyKeys>,
     pub receipts: receipts::ReceiptSigner,
     pub summaries: summary::SummaryCache,
     pub fresh_views: fresh_views::FreshViews,
+    pub line_readers: line_feed::LineReaders,
     pub changes: sale_changes::SaleChanges,
     /// Calls of one buyer for a hold in a sale, which come one after the other where they are counted.
     pub hold_calls: keyed_locks::KeyedLocks<(SaleId, BuyerId)>,
     pub accounts: accounts::AccountService,
     pub mailboxes: mailboxes::MailboxClaims,
+    pub confirmed_buyers: confirmed_emails::ConfirmedBuyers,
     pub guests: guests::GuestBook,
     pub account_numbers: integer_ids::AccountNumbers,
     pub sold_out: sold_out_memory::SoldOutMemory,
     pub jobs: purchase_jobs::PurchaseJobs,
+    pub purchases: crate::telemetry::purchases::PurchaseMetrics,
     pub guest_limits: native_guests::GuestLimits,
     pub webhooks: webhooks::WebhookService,
     /// Where buyers reach the shop, if the merchant has said so.

@@ -10,11 +10,12 @@ use crate::shop::sales::{self, LimitScope, ListedSale, PaymentMode, SoldProduct}
 use documents::flash_sale::{LimitScopeDocument, SalePaymentDocument};
 use documents::place::{LineFigures, LineStatus, OverReason, PlaceStatusDocument};
 use documents::{
-    AdminSaleDocument, AvailabilityDocument, BuyerDocument, OrderDocument, PaymentDocument, PlaceDocument,
-    ProductSummary, SaleDocument, SoldProductDocument,
+    AdminSaleDocument, AvailabilityDocument, BuyerDocument, LineDocument, LineFeedDocument,
+    NextActionDocument, OrderDocument, PaymentDocument, PlaceDocument, ProductSummary, SaleDocument,
+    SoldProductDocument,
 };
 use engine::SaleView;
-use sale::{BuyerId, LinePosition, SaleId, Timestamp};
+use sale::{BuyerId, LineFeed, LinePosition, Money, SaleId, Timestamp};
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -38,6 +39,7 @@ pub fn sale_document(listing: &SaleListing, view: &SaleView, now: Timestamp) -> 
         ends_at: policy.ends_at,
         limit_per_buyer: policy.limit_per_buyer,
         limit_by: listing.limit_by.into(),
+        require_confirmed_email: listing.require_confirmed_email,
         payment: PaymentMode::from_listing(listing, policy).into(),
         hold_seconds: policy.hold_s,
         admission: policy.admission.into(),
@@ -45,6 +47,35 @@ pub fn sale_document(listing: &SaleListing, view: &SaleView, now: Timestamp) -> 
         server_time: now,
         version: view.seq.0,
     }
+}
+
+/// The waiting line of a sale for everyone, without a line when the sale is over; `None` for a sale that has none.
+#[must_use]
+pub fn line_feed_document(
+    view: &SaleView,
+    line: Option<&LineFeed>,
+    now: Timestamp,
+) -> Option<LineFeedDocument> {
+    let pace = view.line_moment(now).pace()?;
+    let units = view.counters;
+    Some(LineFeedDocument {
+        flash_sale_id: view.id,
+        version: view.seq.0,
+        server_time: now,
+        status: view.phase(now).into(),
+        paused: view.paused_at().is_some(),
+        availability: AvailabilityDocument::new(view.availability, view.is_over(now)),
+        starts_at: pace.starts_at,
+        ends_at: pace.ends_at,
+        per_second: pace.per_second,
+        limit_per_buyer: pace.limit_per_buyer,
+        units_left: units.unsold(),
+        available: pace.free,
+        admitted: pace.admitted,
+        held: units.held,
+        sold: units.sold,
+        line: line.filter(|_| !view.is_over(now)).map(LineDocument::from),
+    })
 }
 
 /// The same with what only admins see.
@@ -99,19 +130,29 @@ impl From<&SoldProduct> for ProductSummary {
 #[must_use]
 pub fn order_document(shop: &Shop, order: &PricedOrder) -> OrderDocument {
     let product = sold_product_document(shop, order.sale, order.view.made_at);
-    OrderDocument::from_view(&order.view, order.sale, (order.unit_price, order.requires_payment), product)
+    let listing = shop.catalogue.listing(order.sale).filter(|_| order.requires_payment);
+    let terms = (order.unit_price, order.requires_payment);
+    OrderDocument {
+        provider: listing.map(|listing| listing.provider.clone()),
+        ..OrderDocument::from_view(&order.view, order.sale, terms, product)
+    }
 }
 
 /// The same with its payment.
 #[must_use]
 pub fn paid_order_document(shop: &Shop, paid: PaidOrder) -> OrderDocument {
+    // A page whose payment is submitted has nothing left to be done.
+    let open = paid.payment.as_ref().filter(|_| paid.is_open() && !paid.order.view.status.is_paying());
+    let next_action =
+        open.and_then(|payment| payment.action_url.clone()).map(|url| NextActionDocument::Redirect { url });
     let payment = paid.payment.map(|payment| PaymentDocument {
         id: payment.id,
         method: payment.method,
         status: payment.state.as_str().to_owned(),
         amount: payment.amount.into(),
+        refunded: Money { minor: payment.refunded_minor, ..payment.amount }.into(),
     });
-    OrderDocument { payment, ..order_document(shop, &paid.order) }
+    OrderDocument { payment, next_action, ..order_document(shop, &paid.order) }
 }
 
 /// What a sale showed of its product at a moment. A sale that is not listed, which no sale with orders should be, is named by its id.

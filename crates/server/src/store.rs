@@ -21,10 +21,16 @@ pub mod event_receivers;
 pub mod followers;
 pub mod guest_orders;
 pub mod guests;
+pub mod mail_subscriptions;
+pub mod mail_switches;
+pub mod mail_tokens;
 pub mod mailbox_claims;
+pub mod mails;
 pub mod orders;
 pub mod payment_events;
+pub mod payment_findings;
 pub mod payments;
+pub mod provider_notices;
 pub mod queue;
 pub mod sandbox;
 pub mod series;
@@ -49,22 +55,27 @@ pub mod moves;
 pub mod table_copy;
 
 mod bulk_insert;
+mod bulk_write;
 mod damage;
 mod pools;
 mod timeout;
 mod transaction;
 mod views;
 mod write_state;
+mod write_turn;
 
+use bulk_insert::ParameterStyle;
 use damage::DamageListener;
 use pools::{ConnectionPurpose, StoreBackend};
 use sqlx::any::AnyConnectOptions;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{AnyConnection, AnyPool, Connection};
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use timeout::WithTimeout;
 use write_state::WriteState;
+use write_turn::WriteTurns;
 
 pub use transaction::StoreTransaction;
 
@@ -113,6 +124,28 @@ impl StoreError {
             Self::Address | Self::Migration(_) | Self::WritesFail | Self::NotWritten => false,
         }
     }
+
+    /// True when two transactions were in each other's way, and the database has undone this one: it may be repeated at once.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Database(error) if write_state::has_code(error, &write_state::CONFLICTS))
+    }
+
+    /// True when another transaction kept the lock of a row for too long.
+    #[must_use]
+    pub fn is_locked_out(&self) -> bool {
+        matches!(self, Self::Database(error) if write_state::has_code(error, &[write_state::LOCKED_OUT]))
+    }
+
+    /// True when a write failed for what is in it, or for a row that it needs: others can be written. False when the database does not answer, or takes no writes.
+    #[must_use]
+    pub fn concerns_one_write(&self) -> bool {
+        match self {
+            Self::Database(error) => write_state::is_own_failure(error),
+            Self::Address | Self::Damaged { .. } => true,
+            Self::Migration(_) | Self::WritesFail | Self::NotWritten => false,
+        }
+    }
 }
 
 /// The shop's tables: connections that write, and others that read.
@@ -125,6 +158,10 @@ pub struct Store {
     reader: AnyPool,
     damage: DamageListener,
     writes: WriteState,
+    /// Shared with followers that are opened from this store.
+    turns: WriteTurns,
+    /// The connections of its writers of groups, which are closed with it.
+    group_pools: Arc<Mutex<Vec<AnyPool>>>,
 }
 
 impl std::fmt::Debug for Store {
@@ -169,6 +206,12 @@ impl Store {
             reader: backend.open_pool(options, ConnectionPurpose::Read).await?,
             damage: DamageListener::default(),
             writes: WriteState::default(),
+            turns: if backend == StoreBackend::Sqlite {
+                WriteTurns::of_file()
+            } else {
+                WriteTurns::default()
+            },
+            group_pools: Arc::default(),
         })
     }
 
@@ -182,7 +225,9 @@ impl Store {
         let options = StoreBackend::read_only_file_options(folder, is_immutable)?;
         let reader = backend.open_pool(&options, ConnectionPurpose::Read).await?;
         let (damage, writes) = (DamageListener::default(), WriteState::default());
-        Ok(Self { backend, timeout: None, writer: reader.clone(), reader, damage, writes })
+        let turns = WriteTurns::default();
+        let (writer, group_pools) = (reader.clone(), Arc::default());
+        Ok(Self { backend, timeout: None, writer, reader, damage, writes, turns, group_pools })
     }
 
     /// Sets what is called when a statement meets damage, here and by followers that are opened from this store.
@@ -224,13 +269,15 @@ impl Store {
 
     /// Where to read: committed rows, never waiting for the writer.
     fn reader(&self) -> WithTimeout<&AnyPool> {
-        WithTimeout { inner: &self.reader, timeout: self.timeout, damage: self.damage.clone(), writes: None }
+        let (damage, turns) = (self.damage.clone(), WriteTurns::default());
+        WithTimeout { inner: &self.reader, timeout: self.timeout, damage, writes: None, turns }
     }
 
-    /// Where to write. With SQLite one connection, so writers wait for each other here and not on the file's lock.
+    /// Where to write. With SQLite one connection, and a turn for each statement, so that writers wait for each other here and not on the
+    /// file's lock.
     fn writer(&self) -> WithTimeout<&AnyPool> {
-        let writes = Some(self.writes.clone());
-        WithTimeout { inner: &self.writer, timeout: self.timeout, damage: self.damage.clone(), writes }
+        let (damage, writes, turns) = (self.damage.clone(), Some(self.writes.clone()), self.turns.clone());
+        WithTimeout { inner: &self.writer, timeout: self.timeout, damage, writes, turns }
     }
 
     /// The same tables for a follower of the ledger: one separate connection for reads and writes that belongs to the caller's
@@ -245,7 +292,34 @@ impl Store {
             backend.open_pool(self.writer.connect_options().as_ref(), ConnectionPurpose::Follow).await?;
         let limit = backend.statement_timeout().map(|_| pools::FOLLOWER_TIMEOUT);
         let (damage, writes) = (self.damage.clone(), self.writes.clone());
-        Ok(Self { backend, timeout: limit, reader: writer.clone(), writer, damage, writes })
+        let (turns, group_pools) = (self.turns.for_background(), Arc::default());
+        let reader = writer.clone();
+        Ok(Self { backend, timeout: limit, reader, writer, damage, writes, turns, group_pools })
+    }
+
+    /// Writers of groups that can run at a time. A file takes one.
+    #[must_use]
+    pub fn group_writers(&self) -> usize {
+        self.backend.group_writers()
+    }
+
+    /// The same tables for a writer of groups: one separate connection, which belongs to the caller's runtime. A commit is durable when it
+    /// returns.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn open_group_writer(&self) -> Result<Self, StoreError> {
+        let options = self.writer.connect_options();
+        let writer = self.backend.open_pool(options.as_ref(), ConnectionPurpose::WriteGroups).await?;
+        self.group_pools.lock().unwrap_or_else(PoisonError::into_inner).push(writer.clone());
+        Ok(Self { reader: writer.clone(), writer, ..self.clone() })
+    }
+
+    /// How many writers of this process have had to wait for another one so far, followers not counted. They do not wait for each other on
+    /// PostgreSQL.
+    #[must_use]
+    pub fn count_write_waits(&self) -> u64 {
+        self.turns.count_waits()
     }
 
     /// Begins a transaction on the writer. Write first in it: SQLite cannot upgrade a read that another process overtook.
@@ -253,7 +327,8 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn begin(&self) -> Result<StoreTransaction, StoreError> {
-        StoreTransaction::begin(&self.writer, self.timeout, self.damage.clone(), self.writes.clone()).await
+        let (damage, writes) = (self.damage.clone(), self.writes.clone());
+        StoreTransaction::begin(&self.writer, &self.turns, self.timeout, damage, writes).await
     }
 
     /// Checks that the database answers.
@@ -287,8 +362,13 @@ impl Store {
         writing.commit().await
     }
 
-    /// Closes all connections; what was committed is on disk already.
+    /// Closes all connections, also those of its writers of groups; what was committed is on disk already. The last connection to a file moves
+    /// what its log holds into it.
     pub async fn close(&self) {
+        let groups = std::mem::take(&mut *self.group_pools.lock().unwrap_or_else(PoisonError::into_inner));
+        for group in groups {
+            group.close().await;
+        }
         self.reader.close().await;
         self.writer.close().await;
     }
@@ -347,7 +427,24 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         .chain(webhook_deliveries::STATEMENTS.iter().copied())
         .chain(moves::STATEMENTS.iter().copied())
         .chain(token_lifetimes::STATEMENTS.iter().copied())
-        .chain(bulk_inserts().into_iter().flat_map(bulk_insert::BulkInsert::statements))
+        .chain(mails::STATEMENTS.iter().copied())
+        .chain(mail_tokens::STATEMENTS.iter().copied())
+        .chain(mail_switches::STATEMENTS.iter().copied())
+        .chain(mail_subscriptions::STATEMENTS.iter().copied())
+        .chain(provider_notices::STATEMENTS.iter().copied())
+        .chain(payment_findings::STATEMENTS.iter().copied())
+        .chain(statements_of_many_rows(ParameterStyle::Numbered))
+}
+
+/// The statements that write many rows, as a database wants them.
+fn statements_of_many_rows(parameters: ParameterStyle) -> impl Iterator<Item = &'static str> {
+    let inserts = bulk_inserts().into_iter().flat_map(move |insert| insert.statements(parameters));
+    inserts.chain(bulk_writes().flat_map(move |write| write.statements(parameters)))
+}
+
+fn bulk_writes() -> impl Iterator<Item = &'static bulk_write::BulkWrite> {
+    let of_payments = payments::bulk_writes().into_iter();
+    of_payments.chain([&payment_events::INSERT_STEPS, &sandbox::INSERT, &sandbox::CHANGE])
 }
 
 fn bulk_inserts() -> [&'static bulk_insert::BulkInsert; 11] {
@@ -382,7 +479,7 @@ fn like_pattern(part: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sqlx::{Executor, SqlSafeStr};
+    use sqlx::{Executor, Row, SqlSafeStr};
     use test_servers::delay::SchedulingDelay;
     use test_servers::postgres::PostgresServer;
     use test_servers::wait::{HANG_LIMIT, eventually};
@@ -401,7 +498,34 @@ mod tests {
     #[tokio::test]
     async fn every_statement_is_understood_by_sqlite() {
         let folder = tempfile::tempdir().unwrap();
-        every_statement_is_understood(Store::open(folder.path()).await.unwrap()).await;
+        let store = Store::open(folder.path()).await.unwrap();
+        every_statement_is_understood(store.clone()).await;
+        for statement in statements_of_many_rows(ParameterStyle::Unnumbered) {
+            let prepared = store.writer().prepare(statement.into_sql_str()).await;
+            assert!(prepared.is_ok(), "{statement}: {:?}", prepared.err());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_due_of_mails_is_found_by_an_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        store.migrate().await.unwrap();
+        for (start, search) in [
+            ("UPDATE mails\nSET lease = $1", "(id=?)"),
+            ("UPDATE mails\nSET lease = $1", "priority>? AND priority<?"),
+            ("SET state = 'given_up'", "expires_at<?"),
+            ("DELETE FROM mails WHERE", "created_at<?"),
+            ("DELETE FROM mail_bounces WHERE until", "until<?"),
+            ("DELETE FROM mail_subscriptions WHERE created_at", "created_at<?"),
+            ("DELETE FROM mail_tokens", "expires_at<?"),
+        ] {
+            let statement = statements().find(|statement| statement.contains(start)).unwrap();
+            let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+            let plan = sqlx::query(explain).fetch_all(store.writer()).await.unwrap();
+            let plan: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
+            assert!(plan.iter().any(|step| step.contains(search)), "{statement}: {plan:?}");
+        }
     }
 
     #[tokio::test]

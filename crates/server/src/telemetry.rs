@@ -3,10 +3,14 @@
 pub mod followers;
 pub mod latency;
 pub mod logs;
+pub mod mails;
 pub mod metrics;
 pub mod payments;
+pub mod purchases;
 pub mod sales;
 pub mod sockets;
+pub mod stripe;
+pub mod valkey;
 pub mod webhooks;
 
 use std::time::Instant;

@@ -21,6 +21,8 @@ const DEPLOYED_MAIN: &str = include_str!("../../../deploy/nginx/nginx.conf");
 const CLUSTER_SITE: &str = include_str!("../../../deploy/nginx/cluster.conf");
 /// What it has in place of the addresses of the instances.
 const INSTANCES_INCLUDE: &str = "include doorbuster-instances.conf;";
+/// Where it keeps the feeds of lines, in place of a folder in the test's own.
+const CACHE_PATH: &str = "/var/cache/nginx-doorbuster";
 /// A site's placeholder for the port.
 const LISTEN: &str = "listen 80";
 /// Temporary folders that nginx would otherwise make where only root may write.
@@ -148,7 +150,9 @@ fn cluster_site(instances: &[String]) -> String {
     assert!(CLUSTER_SITE.contains(INSTANCES_INCLUDE), "cluster.conf has `{INSTANCES_INCLUDE}`");
     let server =
         |url: &String| format!("server {} max_fails=3 fail_timeout=2s;\n", url.trim_start_matches("http://"));
-    CLUSTER_SITE.replace(INSTANCES_INCLUDE, &instances.iter().map(server).collect::<String>())
+    assert!(CLUSTER_SITE.contains(CACHE_PATH), "cluster.conf has `{CACHE_PATH}`");
+    let site = CLUSTER_SITE.replace(CACHE_PATH, "feeds");
+    site.replace(INSTANCES_INCLUDE, &instances.iter().map(server).collect::<String>())
 }
 
 #[cfg(test)]

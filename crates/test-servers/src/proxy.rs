@@ -38,7 +38,21 @@ enum ProxyState {
     Connected,
     Cut,
     Stalled,
+    RepliesStalled,
     Slow { delay: Duration },
+}
+
+/// Which way bytes go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ProxyDirection {
+    ToServer,
+    ToClient,
+}
+
+impl ProxyState {
+    fn stalls(self, direction: ProxyDirection) -> bool {
+        self == Self::Stalled || (self == Self::RepliesStalled && direction == ProxyDirection::ToClient)
+    }
 }
 
 impl TcpProxy {
@@ -72,6 +86,12 @@ impl TcpProxy {
     /// Forwards nothing in either direction and keeps connections open, as a network that loses packets does.
     pub fn stall(&self) {
         self.set_state(ProxyState::Stalled);
+    }
+
+    /// Forwards what clients send, and none of the server's replies until it is healed: the server does what it is asked, and its
+    /// clients do not learn of it.
+    pub fn stall_replies(&self) {
+        self.set_state(ProxyState::RepliesStalled);
     }
 
     /// Delays each piece by so many milliseconds.
@@ -135,8 +155,8 @@ async fn proxy_connection(mut client: TcpStream, mut route: watch::Receiver<Prox
         tokio::select! {
             _ = route.wait_for(|now| now.cuts != first.cuts) => true,
             is_clean = join_directions(
-                copy_direction(client_read, server_write, routes.clone()),
-                copy_direction(server_read, client_write, routes),
+                copy_direction(client_read, server_write, routes.clone(), ProxyDirection::ToServer),
+                copy_direction(server_read, client_write, routes, ProxyDirection::ToClient),
             ) => !is_clean,
         }
     };
@@ -159,13 +179,13 @@ async fn copy_direction(
     mut from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
     mut route: watch::Receiver<ProxyRoute>,
+    direction: ProxyDirection,
 ) -> bool {
     let mut chunk = vec![0; CHUNK_LEN];
     loop {
         let Ok(len) = from.read(&mut chunk).await else { return false };
-        let Ok(now) = route.wait_for(|now| now.state != ProxyState::Stalled).await.map(|now| *now) else {
-            return false;
-        };
+        let passes = route.wait_for(|now| !now.state.stalls(direction)).await;
+        let Ok(now) = passes.map(|now| *now) else { return false };
         if let ProxyState::Slow { delay } = now.state {
             tokio::time::sleep(delay).await;
         }
@@ -252,6 +272,32 @@ mod tests {
         proxy.heal();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         assert_eq!(read_reply(&mut stream).unwrap(), "aword");
+    }
+
+    #[test]
+    fn a_server_gets_requests_whose_replies_are_stalled() {
+        let (received, requests) = std::sync::mpsc::channel();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let proxy = TcpProxy::to(listener.local_addr().unwrap().port());
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut word = [0; 4];
+            while stream.read_exact(&mut word).is_ok() {
+                received.send(word).unwrap();
+                stream.write_all(&[b"a", &word[..]].concat()).unwrap();
+            }
+        });
+        let mut stream = connect(&proxy);
+        assert_eq!(request(&mut stream).unwrap(), "aword");
+        proxy.stall_replies();
+        stream.write_all(b"more").unwrap();
+        let limit = Duration::from_secs(60);
+        assert_eq!([(); 2].map(|()| requests.recv_timeout(limit).unwrap()), [*b"word", *b"more"]);
+        stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        assert_eq!(read_reply(&mut stream).unwrap_err().kind(), ErrorKind::WouldBlock);
+        proxy.heal();
+        stream.set_read_timeout(Some(limit)).unwrap();
+        assert_eq!(read_reply(&mut stream).unwrap(), "amore");
     }
 
     #[test]

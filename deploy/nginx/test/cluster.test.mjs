@@ -16,6 +16,76 @@ function startCluster(instances, changes = []) {
 
 const clients = Array.from({ length: 30 }, (_, index) => `client ${index}`);
 
+describe('the feed of a line behind nginx', () => {
+  const FEED = '/api/v1/flash-sales/lamp/line-feed';
+  const WAITERS = 40;
+  const POLLS = 50;
+  let instances, nginx;
+  before(async () => {
+    instances = await Promise.all(['one', 'two', 'three'].map((name) => Instance.start(name)));
+    nginx = await startCluster(instances);
+  });
+  after(async () => {
+    await nginx?.stop();
+    await Promise.all(instances.map((instance) => instance.stop()));
+  });
+  const count = (path) => instances.flatMap(({ requests }) => requests).filter(({ url }) => url === path).length;
+
+  test('however many poll, the instances get a request a second for each sale', async () => {
+    const paths = [FEED, FEED.replace('lamp', 'chair'), FEED.replace('lamp', 'unknown')];
+    const started = performance.now();
+    const waiter = async (_, index) => {
+      const path = paths[index % paths.length];
+      for (let poll = 0; poll < POLLS; poll += 1) {
+        const { status, headers, text } = await nginx.send('GET', path, index % 2 ? { 'If-None-Match': 'W/"7-active"' } : {});
+        if (index % 2 && status === 304) continue;
+        assert.deepEqual([status, text, headers['cache-control']], [path.includes('unknown') ? 404 : 200, `line of ${path}`, 'public, max-age=1']);
+        assert.equal(headers['x-request-id'], undefined, 'an id of one request is not that of another');
+      }
+    };
+    await Promise.all(Array.from({ length: WAITERS }, waiter));
+    // A document is kept for a second at least, so no more can be asked for than seconds have begun.
+    const asked = 1 + Math.ceil((performance.now() - started) / 1_000);
+    for (const path of paths) assert.ok(count(path) >= 1 && count(path) <= asked, `${path}: ${count(path)} requests for ${(WAITERS / 3) * POLLS} polls`);
+  });
+
+  test('while one document is on its way, nobody else asks for it', async () => {
+    const path = FEED.replace('lamp', 'sofa');
+    for (const instance of instances) Object.assign(instance, { isSlow: true, waiting: [] });
+    const polls = Array.from({ length: 20 }, () => nginx.send('GET', path));
+    const waiting = () => instances.flatMap((instance) => instance.waiting);
+    for (const deadline = Date.now() + HANG_LIMIT_MS; waiting().length < 1;) {
+      assert.ok(Date.now() < deadline, 'a request waits');
+      await new Promise((again) => setTimeout(again, 10));
+    }
+    // Time for the others to come, were they let through.
+    for (let round = 0; round < 10; round += 1) await nginx.send('GET', '/livez');
+    assert.equal(count(path), 1);
+    for (const instance of instances) instance.isSlow = false;
+    for (const reply of waiting()) reply.end();
+    for (const { status, text } of await Promise.all(polls)) assert.deepEqual([status, text], [200, `line of ${path}`]);
+  });
+
+  test('without an instance the last document stays', async () => {
+    const path = FEED.replace('lamp', 'desk');
+    assert.equal((await nginx.send('GET', path)).status, 200);
+    for (const instance of instances) instance.hangsUp = true;
+    // Longer than the document is good for.
+    await new Promise((done) => setTimeout(done, 2_100));
+    const { status, text } = await nginx.send('GET', path);
+    assert.deepEqual([status, text], [200, `line of ${path}`]);
+    for (const instance of instances) instance.hangsUp = false;
+  });
+
+  test('a page of another site gets a document of its own', async () => {
+    const path = FEED.replace('lamp', 'shelf');
+    await nginx.send('GET', path, { Origin: 'https://one.example' });
+    await nginx.send('GET', path);
+    const asked = instances.flatMap(({ requests }) => requests).filter(({ url }) => url === path).map(({ headers }) => headers.origin ?? 'none');
+    assert.deepEqual(asked.sort(), ['https://one.example', 'none']);
+  });
+});
+
 describe('three instances behind nginx', () => {
   let instances, nginx;
   before(async () => {

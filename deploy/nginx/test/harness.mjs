@@ -11,6 +11,7 @@ import { join } from 'node:path';
 const SOURCE = new URL('../', import.meta.url).pathname;
 export const HANG_LIMIT_MS = 60_000;
 const PORT_TRIES = 5;
+const CACHE = '/var/cache/nginx-doorbuster';
 
 /** A server that replies with its name, and records its requests. */
 export class Instance {
@@ -22,6 +23,7 @@ export class Instance {
       // Reads a request and closes without a reply, as a process that is killed does.
       if (instance.hangsUp) incoming.socket.destroy();
       else if (incoming.url === '/waits') instance.waiting.push(reply);
+      else if (incoming.url.includes('line-feed')) instance.#sendFeed(incoming, reply);
       else reply.end(name);
     });
     instance.server.on('upgrade', (incoming, socket) => {
@@ -32,6 +34,20 @@ export class Instance {
     await once(instance.server, 'listening');
     instance.port = instance.server.address().port;
     return instance;
+  }
+
+  /** Replies as Doorbuster does: with a document for everyone, or as long as `isSlow` says, not yet. */
+  #sendFeed(incoming, reply) {
+    const send = () => {
+      reply.setHeader('ETag', 'W/"7-active"');
+      reply.setHeader('Cache-Control', 'public, max-age=1');
+      reply.setHeader('X-Request-Id', 'of-the-first-one');
+      if (incoming.headers['if-none-match'] === 'W/"7-active"') reply.writeHead(304);
+      else if (incoming.url.includes('unknown')) reply.writeHead(404);
+      reply.end(incoming.headers['if-none-match'] ? '' : `line of ${incoming.url}`);
+    };
+    if (this.isSlow) this.waiting.push({ end: send });
+    else send();
   }
 
   /** Starts another on the port of one that was stopped; waits while another process has the port. */
@@ -81,6 +97,9 @@ export class Nginx {
     const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${name};`).join(' ');
     nginx.change('nginx.conf', 'pid /run/nginx.pid;', 'pid nginx.pid;');
     nginx.change('nginx.conf', 'http {', `http { ${temporary}`);
+    // Started by root its workers are another user, who could not write into this folder.
+    if (process.getuid() === 0) nginx.change('nginx.conf', 'worker_processes auto;', 'user root; worker_processes auto;');
+    for (const file of files.filter((file) => nginx.read(file).includes(CACHE))) nginx.change(file, CACHE, 'feeds');
     await prepare(nginx);
     nginx.child = spawn('nginx', ['-p', nginx.folder, '-c', 'nginx.conf', '-e', 'stderr', '-g', 'daemon off;'], {
       env: { PATH: `${process.env.PATH}:/usr/sbin` },
@@ -100,9 +119,13 @@ export class Nginx {
     return nginx;
   }
 
+  read(file) {
+    return readFileSync(join(this.folder, file), 'utf8');
+  }
+
   change(file, from, to) {
     const path = join(this.folder, file);
-    const text = readFileSync(path, 'utf8');
+    const text = this.read(file);
     assert.ok(text.includes(from), `${file} has '${from}'`);
     writeFileSync(path, text.replace(from, to));
   }

@@ -21,6 +21,7 @@ import { t } from "./lib/texts";
 const BoardPage = lazy(() => import("./features/board/BoardPage"));
 const SummaryPage = lazy(() => import("./features/board/SummaryPage"));
 const WebhooksPage = lazy(() => import("./features/webhooks/WebhooksPage"));
+const IntegrationsPage = lazy(() => import("./features/integrations/IntegrationsPage"));
 const WebhookPage = lazy(() => import("./features/webhooks/WebhookPage"));
 
 export function AdminApp() {
@@ -72,6 +73,7 @@ function AdminRoutes() {
         <WebhookPage key="new" />
       </Route>
       <Route path="/admin/webhooks/:id">{({ id }) => <WebhookPage key={id} id={id} />}</Route>
+      <Route path="/admin/integrations" component={IntegrationsPage} />
       <Route>
         <AdminNotFound />
       </Route>

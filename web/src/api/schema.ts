@@ -359,10 +359,94 @@ export interface paths {
         put?: never;
         /**
          * Set a follower back.
-         * @description It delivers the sale's events after `seq` again, within about a second. Receivers may see them twice. The projector drops the
-         *     sale's rows and writes them again from the first event on; lists show less until it has caught up.
+         * @description It goes through the sale's events after `seq` again, within about a second. Kafka gets them again, with the same ids; `webhooks` and
+         *     `mail` write the deliveries and mails that are missing. A delivery is deleted after 30 days: endpoints get such an event again, with the
+         *     same id. The projector drops the sale's rows and writes them again
+         *     from the first event on; lists show less until it has caught up.
          */
         post: operations["rewindFollower"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/mail-switches": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Which mails are sent.
+         * @description Every kind is on until it is switched off. Mails with links and codes of accounts and guests have no switch.
+         */
+        get: operations["listMailSwitches"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Switch kinds of mails on or off.
+         * @description Kinds that are not named stay as they are. Mails that wait and are switched off are given up.
+         */
+        patch: operations["setMailSwitches"];
+        trace?: never;
+    };
+    "/api/v1/admin/mails": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The mails of the shop, newest first. They are kept for 90 days. */
+        get: operations["listMails"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/mails/resend-failed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send all mails again that failed, bounced or were suppressed since a moment.
+         * @description Each is treated as one that is sent again by itself; those whose link, turn or moment is over are not among them.
+         */
+        post: operations["resendFailedMails"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/mails/{id}/resend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a mail again that failed, bounced or was suppressed.
+         * @description It is tried at once, and then as a new one. Its recipient gets mails again, also after a bounce. A mail whose link, turn or moment is
+         *     over is not sent again.
+         */
+        post: operations["resendMail"];
         delete?: never;
         options?: never;
         head?: never;
@@ -413,6 +497,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/admin/orders/{id}/payments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the payments of an order.
+         * @description Each with the provider's reference, and with what happened to its money there without the shop: disputes, refunds in the provider's
+         *     dashboard, refunds that came back.
+         */
+        get: operations["listOrderPayments"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/admin/orders/{id}/refund": {
         parameters: {
             query?: never;
@@ -424,7 +529,8 @@ export interface paths {
         put?: never;
         /**
          * Refund an order.
-         * @description The whole amount is refunded. A repeated request changes nothing and returns the order.
+         * @description All that is left of the payment is refunded, or a part. A repeated request with the same key changes nothing and returns the order; a
+         *     part without a key is refunded again. More than is left is refused, also when several are asked for at once.
          */
         post: operations["refundOrder"];
         delete?: never;
@@ -633,6 +739,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/auth/forgot": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Mails a link with which the owner of an account chooses a new password.
+         * @description The reply is the same whether or not there is an account of the address. An address gets at most five such mails an hour. There is no such
+         *     call unless the shop sends mail (`mail` of `/api/v1/features`).
+         */
+        post: operations["forgotPassword"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/auth/guest": {
         parameters: {
             query?: never;
@@ -643,9 +770,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Makes a guest for one visit.
-         * @description Each call makes a new buyer, who sees nothing of others with the same address. A sale's limit per buyer counts the orders of all
-         *     guests of an address together. There is no such call unless the shop was started with `--guests on`.
+         * Makes a guest.
+         * @description In a shop that sends no mail each call makes a new buyer, who sees nothing of others with the same address. In one that does
+         *     (`mail` of `/api/v1/features`), the address alone is answered with 202 and gets a code, and with the code the caller is the same buyer
+         *     each time. A sale's limit per buyer counts the orders of all guests of an address together. There is no such call unless the shop was
+         *     started with `--guests on`.
          */
         post: operations["beginGuestVisit"];
         delete?: never;
@@ -763,6 +892,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/auth/reset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Chooses a new password with a link from a mail.
+         * @description All sessions of the account end. The link proves the address of the account, too.
+         */
+        post: operations["resetPassword"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/auth/sign-out-everywhere": {
         parameters: {
             query?: never;
@@ -774,6 +923,44 @@ export interface paths {
         put?: never;
         /** Ends every session of the account, on all devices. */
         post: operations["signOutEverywhere"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Confirms the address of an account.
+         * @description With a token from a mail the address is confirmed. With an address alone, another link is mailed if there is an account of it that is
+         *     not confirmed; the reply is the same for every address. A new account gets the first link by itself.
+         */
+        post: operations["verifyAddress"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/features": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What this shop offers. */
+        get: operations["getFeatures"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -820,6 +1007,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/flash-sales/{id}/line-feed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The waiting line of a sale, the same for everyone.
+         * @description It is made once a second, has at most 4 KiB, and may be cached for a second: poll it through a cache. With the own ticket (from
+         *     `POST /queue/join`) each buyer computes the place, the people ahead and the estimated wait from it, and asks for
+         *     `GET /queue/position` once the ticket is not above `line.serving`. With `If-None-Match`, an unchanged line is a 304 without a body.
+         */
+        get: operations["getLineFeed"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/flash-sales/{id}/queue-position": {
         parameters: {
             query?: never;
@@ -831,6 +1040,27 @@ export interface paths {
         get: operations["getFlashSalePosition"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/flash-sales/{id}/reminders": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Hears of a sale by mail.
+         * @description No account is needed. Each mail has a link that ends it. A repeat changes nothing. There is no such call unless the shop sends mail
+         *     (`mail` of `/api/v1/features`).
+         */
+        post: operations["subscribeToSale"];
         delete?: never;
         options?: never;
         head?: never;
@@ -910,7 +1140,8 @@ export interface paths {
          * Pay for an order.
          * @description The order is confirmed if its units are still held; otherwise nothing is charged. While the payment is in progress, the order is
          *     `pending` with `paying: true`, and does not expire before the payment has ended, or `holdSeconds` and a minute after `expiresAt`. A
-         *     repeated request never charges twice. A declined payment leaves the hold as it was: another method may be tried until `expiresAt`.
+         *     repeated request never charges twice. With a method that leads to a page of the provider the reply is `pending` with `nextAction`, and
+         *     the order is held as long as before, until the buyer has paid there; asked again, it gives the same page. A declined payment leaves the hold as it was: another method may be tried until `expiresAt`.
          */
         post: operations["payOrder"];
         delete?: never;
@@ -1034,6 +1265,63 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/reminders": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the mails about sales that the caller's own address gets. */
+        get: operations["listReminders"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/reminders/unsubscribe": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ends the mails about a sale, with the link of one of them.
+         * @description Mail programs send this with one press (RFC 8058); no sign-in is needed. A repeat, and a link that is of no use any more, are fine.
+         */
+        post: operations["unsubscribeFromSale"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/reminders/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * End one of the mails about sales that the caller's own address gets.
+         * @description One that has ended already is fine.
+         */
+        delete: operations["endReminder"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/health": {
         parameters: {
             query?: never;
@@ -1103,7 +1391,28 @@ export interface paths {
         trace?: never;
     };
 }
-export type webhooks = Record<string, never>;
+export interface webhooks {
+    event: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * An event, sent to an endpoint of webhooks.
+         * @description After a reply other than 2xx and 410 it is sent again, with the same `webhook-id`. Endpoints are made by `POST /api/v1/admin/webhooks`.
+         */
+        post: operations["receiveEvent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+}
 export interface components {
     schemas: {
         /** @description An account. */
@@ -1266,9 +1575,24 @@ export interface components {
             username?: string | null;
         };
         Component: {
+            /**
+             * @description Why a payment provider cannot be used, for programs; missing otherwise. `provider_unknown`: this process has just started, and the
+             *     provider has not answered it yet. `provider_unavailable`: it does not answer. `provider_key_invalid`: it does not know the key.
+             *     `provider_rights_missing`: the key lacks rights.
+             */
+            code?: string;
+            /** @description What is wrong with it, for people, where that is known. */
+            detail?: string;
+            /** @description The rights that the key lacks, in the provider's words; with `provider_rights_missing`. */
+            missingRights?: string[];
             name: string;
             /** @description Whether it works. */
             ok: boolean;
+            /**
+             * Format: date-time
+             * @description Since when a provider has not answered; with `provider_unavailable`.
+             */
+            since?: string;
         };
         /** @description Counts of events. */
         CountsJson: {
@@ -1472,6 +1796,13 @@ export interface components {
              */
             since: string;
         };
+        /** @description What the settings of this shop switch on. */
+        FeaturesReply: {
+            /** @description Whether buyers may come without an account. */
+            guests: boolean;
+            /** @description Whether it sends mails: forgotten passwords, confirmed addresses, codes for guests. */
+            mail: boolean;
+        };
         /** @description A field that is not valid. */
         FieldError: {
             /** @description The rule that the field breaks. */
@@ -1489,6 +1820,26 @@ export interface components {
             /** Format: uuid */
             order: string;
         };
+        /** @description An outage of a follower's receiver. */
+        FollowerFailureJson: {
+            /**
+             * Format: date-time
+             * @description When it first did not take events.
+             */
+            beganAt: string;
+            /**
+             * Format: date-time
+             * @description When it took events again; absent while it takes none.
+             */
+            endedAt?: string;
+            /**
+             * Format: date-time
+             * @description When it last did not.
+             */
+            failedAt: string;
+            /** @description What it said, or why it could not be reached. */
+            reason: string;
+        };
         /** @description One follower. */
         FollowerJson: {
             /**
@@ -1496,6 +1847,13 @@ export interface components {
              * @description Events of all sales that it has not delivered yet.
              */
             eventsBehind: number;
+            /** @description The last time that its receiver did not take events. */
+            failure?: components["schemas"]["FollowerFailureJson"];
+            /**
+             * @description Whether it runs. A receiver of events that was switched off is behind until it is switched on again; that it is off is known after
+             *     half an hour.
+             */
+            isOn: boolean;
             /** @description Its name. */
             name: string;
             /** @description How far it has come in each sale, the longest lag first; at most 1,000 sales. */
@@ -1525,15 +1883,25 @@ export interface components {
         FollowersJson: {
             items: components["schemas"]["FollowerJson"][];
         };
-        /** @description Where the guest can be reached. */
-        GuestBody: {
+        /** @description The address of the account. */
+        ForgotBody: {
             /**
              * Format: email
-             * @description Case does not matter. It is not proven to be the caller's.
+             * @description Case does not matter.
              */
             email: string;
         };
-        /** @description A guest and its token. There is no refresh token: a guest who comes back later is a new one. */
+        /** @description Where the guest can be reached. */
+        GuestBody: {
+            /** @description The code that was mailed to the address. */
+            code?: string;
+            /**
+             * Format: email
+             * @description Case does not matter. Only a code proves that it is the caller's.
+             */
+            email: string;
+        };
+        /** @description A guest and its token. There is no refresh token: a guest who comes back later is a new one, or gives another code. */
         GuestReply: {
             /** @description For `Authorization: Bearer …`. */
             accessToken: string;
@@ -1615,6 +1983,117 @@ export interface components {
             /** @description Whether the buyer who left was admitted, and so gave a unit back. */
             wasAdmitted?: boolean | null;
         };
+        /**
+         * @description The waiting line of a sale, the same for everyone. With the own ticket each buyer computes the place, the people ahead and the
+         *     estimated wait from it; `docs/line-feed.md` says how.
+         */
+        LineFeedJson: {
+            /**
+             * Format: int32
+             * @description Units that are set aside for buyers whose turn it is.
+             */
+            admitted: number;
+            /** @description Whether a unit can be had. */
+            availability: components["schemas"]["Availability"];
+            /**
+             * Format: int32
+             * @description Units that the next in line can get.
+             */
+            available: number;
+            /**
+             * Format: date-time
+             * @description When it ends.
+             */
+            endsAt: string;
+            /**
+             * Format: uuid
+             * @description The sale.
+             */
+            flashSaleId: string;
+            /**
+             * Format: int32
+             * @description Units in orders that are not paid yet.
+             */
+            held: number;
+            /**
+             * Format: int32
+             * @description Units that one buyer may hold and own.
+             */
+            limitPerBuyer: number;
+            line?: components["schemas"]["LineJson"] | null;
+            /** @description Whether the sale is paused; also before it starts. */
+            paused: boolean;
+            /**
+             * Format: int32
+             * @description Admissions a second, at most.
+             */
+            perSecond: number;
+            /**
+             * Format: date-time
+             * @description When this was written, to the second. An unchanged document keeps the time of its first writing.
+             */
+            serverTime: string;
+            /**
+             * Format: int32
+             * @description Units that are sold.
+             */
+            sold: number;
+            /**
+             * Format: date-time
+             * @description When it starts.
+             */
+            startsAt: string;
+            /** @description What the sale is doing. */
+            status: components["schemas"]["SaleStatus"];
+            /**
+             * Format: int32
+             * @description Units that are not sold: free, set aside, or in other carts.
+             */
+            unitsLeft: number;
+            /**
+             * Format: int64
+             * @description The sale's last event; grows with each change.
+             */
+            version: number;
+        };
+        /** @description The tickets of a line. */
+        LineJson: {
+            /**
+             * @description Base64: the tickets after those, in blocks. A block is two numbers in LEB128: how many tickets it has, and how many of their
+             *     buyers left before the turn.
+             */
+            blocks: string;
+            /**
+             * Format: int32
+             * @description How far a place in a block may be from the true one, in thousandths of it: 1, or more where 1 does not fit.
+             */
+            errorPerMille: number;
+            /**
+             * Format: int32
+             * @description Tickets after `serving` that `gone` tells one by one.
+             */
+            exactTickets: number;
+            /**
+             * @description Base64: a bit for each of those tickets, the lowest of a byte first. It is 1 for a buyer who left before the turn. Zero bytes at
+             *     the end are left out.
+             */
+            gone: string;
+            /**
+             * Format: int32
+             * @description The last ticket that was given.
+             */
+            lastTicket: number;
+            /**
+             * Format: int32
+             * @description The serving number: no ticket up to this one waits.
+             */
+            serving: number;
+            /**
+             * Format: int32
+             * @description Buyers who wait.
+             */
+            waiting: number;
+        };
         /** @description One event of the ledger, with what it is called where events are sent to other systems. */
         ListedEvent: components["schemas"]["EventJson"] & {
             /** @description The id of its document. */
@@ -1629,6 +2108,57 @@ export interface components {
             /** Format: password */
             password: string;
             username?: string | null;
+        };
+        /** @description A mail. What links and codes it holds is nowhere shown. */
+        MailJson: {
+            /** Format: date-time */
+            createdAt: string;
+            /**
+             * Format: date-time
+             * @description When it was sent, or ended otherwise.
+             */
+            finishedAt?: string;
+            /** Format: uuid */
+            id: string;
+            /** @description What it is about, such as `reset_password`. */
+            kind: string;
+            /**
+             * Format: date-time
+             * @description When it is tried next.
+             */
+            nextTryAt?: string;
+            /** @description What the relay replied last, or why the mail was given up. */
+            reason?: string;
+            /** @description The address that gets it. */
+            recipient: string;
+            /**
+             * @description `waiting`; `sent`: the relay took it; `failed`: every try failed; `bounced`: the relay refused the recipient for good;
+             *     `suppressed`: the recipient had bounced within a week; `given_up`: it was of no use any more.
+             */
+            state: string;
+            /**
+             * Format: int32
+             * @description How often it was given to the relay.
+             */
+            tries: number;
+        };
+        /** @description What is said of a mail that may have been sent: it is the same for every address. */
+        MailRequestedReply: {
+            /** @description The address that was given. */
+            email: string;
+            /**
+             * Format: int64
+             * @description Seconds for which the link or the code of the mail is valid.
+             */
+            expiresIn: number;
+        };
+        /** @description Which mails. */
+        MailsFailedSince: {
+            /**
+             * Format: date-time
+             * @description Those that failed, bounced or were suppressed at this moment or later.
+             */
+            since: string;
         };
         /** @description An account after its sessions were ended. */
         ManagedAccountReply: {
@@ -1738,6 +2268,11 @@ export interface components {
              * @description Units for sale.
              */
             quantity: number;
+            /**
+             * @description Whether only buyers with a confirmed e-mail address may join the line and order; it cannot be changed later, and needs mail.
+             * @default false
+             */
+            requireConfirmedEmail: boolean;
             /** @description The sale's name in URLs. When absent, it is derived from the product's name. */
             slug?: string;
             /** Format: date-time */
@@ -1755,6 +2290,13 @@ export interface components {
             /** @description Types of events without their prefix, such as `order.confirmed`, or `*` for all. */
             types: string[];
             /** @description An https address that does not lead to an internal network. */
+            url: string;
+        };
+        /** @description What the buyer has to do. */
+        NextAction: {
+            /** @enum {string} */
+            type: "redirect";
+            /** @description A whole address, or a path of the shop's own site. */
             url: string;
         };
         /** @description An event of an order. */
@@ -1833,6 +2375,7 @@ export interface components {
              * @description Its id.
              */
             id: string;
+            nextAction?: components["schemas"]["NextAction"] | null;
             /** @description Whether a payment is in progress: nothing is to be tried again, and the order does not expire before the payment has ended. */
             paying: boolean;
             payment?: components["schemas"]["Payment"] | null;
@@ -1840,6 +2383,8 @@ export interface components {
             paymentRequired: boolean;
             /** @description What was sold, as the sale showed it when the order was made. */
             product: components["schemas"]["SoldProduct"];
+            /** @description The name of the provider through which it is paid; absent where the sale takes no payment. */
+            provider?: string | null;
             /**
              * Format: int32
              * @description Its units.
@@ -1856,6 +2401,43 @@ export interface components {
              * @description When its status last changed.
              */
             updatedAt: string;
+        };
+        OrderPayment: {
+            amount: components["schemas"]["Money"];
+            /** Format: date-time */
+            createdAt: string;
+            /** @description Where it is in the provider's dashboard. */
+            dashboardUrl?: string;
+            findings: components["schemas"]["PaymentFinding"][];
+            /** Format: uuid */
+            id: string;
+            method: string;
+            /**
+             * Format: date-time
+             * @description When the shop asks the provider again by itself; in the past: within seconds. Missing when nothing is left to ask.
+             */
+            nextTryAt?: string;
+            /** @description Who takes the money, such as `stripe`. */
+            provider: string;
+            /** @description Why it was declined; empty otherwise. */
+            reason: string;
+            /** @description The provider's own id of it. */
+            reference?: string;
+            /** @description What went back, or is on its way. */
+            refunded: components["schemas"]["Money"];
+            status: string;
+            /**
+             * Format: int64
+             * @description Tries since its status changed that did not settle it.
+             */
+            tries: number;
+            /** Format: date-time */
+            updatedAt: string;
+        };
+        /** @description The payments of an order. */
+        OrderPayments: {
+            /** @description The oldest first. At most one is neither declined nor voided. */
+            items: components["schemas"]["OrderPayment"][];
         };
         /**
          * @description What has become of an order.
@@ -1893,9 +2475,34 @@ export interface components {
             /** @description The sale with its current counters. */
             sale: components["schemas"]["AdminSaleJson"];
         };
+        OwnReminder: {
+            /** Format: uuid */
+            flashSaleId: string;
+            /** Format: uuid */
+            id: string;
+            /** @description The name of the product. */
+            product: string;
+            slug: string;
+            /** @description `start`: before the sale starts; `unit`: when a unit comes back. */
+            topic: string;
+        };
+        /** @description What the caller's address waits for. */
+        OwnReminders: {
+            email: string;
+            /** @description Whether the caller has proved to read the mails of this address. Before that the list is empty: others may have asked for them. */
+            isConfirmed: boolean;
+            /** @description The oldest first, at most a hundred. */
+            items: components["schemas"]["OwnReminder"][];
+        };
         Page_AdminOrderJson: {
             /** @description The items, in the list's order. */
             items: components["schemas"]["AdminOrderJson"][];
+            /** @description The `cursor` of the next page; null on the last page. */
+            nextCursor?: string | null;
+        };
+        Page_MailJson: {
+            /** @description The items, in the list's order. */
+            items: components["schemas"]["MailJson"][];
             /** @description The `cursor` of the next page; null on the last page. */
             nextCursor?: string | null;
         };
@@ -1943,7 +2550,8 @@ export interface components {
         PayBody: {
             /**
              * @description The payment method, as the provider names it. The built-in sandbox has `sandbox:approve`, `sandbox:decline`, `sandbox:slow` (approves
-             *     after 3 s) and `sandbox:lost` (charges, but its reply is lost; a retry settles it). An order that costs nothing needs none.
+             *     after 3 s), `sandbox:lost` (charges, but its reply is lost; a retry settles it) and `sandbox:redirect` (a page that approves or
+             *     declines). An order that costs nothing needs none.
              * @example sandbox:approve
              */
             method?: string;
@@ -1959,7 +2567,13 @@ export interface components {
             id: string;
             /** @description How it was paid. */
             method: string;
-            /** @description How far it has come: `authorised` money is set aside and is taken soon, `refunding` money is on its way back. */
+            /** @description What went back in parts, or is on its way; all of it once it is refunded. */
+            refunded: components["schemas"]["Money"];
+            /**
+             * @description How far it has come: `open` is to be paid on a page of the provider, `authorised` money is set aside and is taken soon, `refunding`
+             *     money is on its way back, `voided` money of a refunded order was never taken, or the bank
+             *     gave it to the buyer after a dispute.
+             */
             status: string;
         };
         /** @description A step of a payment. */
@@ -2000,6 +2614,26 @@ export interface components {
              * @description Of two documents of a payment, the larger one is newer.
              */
             version: number;
+        };
+        /** @description What happened to the money at the provider without the shop. */
+        PaymentFinding: {
+            amount: components["schemas"]["Money"];
+            /**
+             * Format: date-time
+             * @description Until when a person may do something.
+             */
+            dueAt?: string;
+            /** @description The provider's id of it. */
+            id: string;
+            /**
+             * @description `dispute`: the buyer complained at the bank. `refunded_outside`: somebody refunded in the provider's dashboard. `refund_failed`: a
+             *     refund of the shop came back.
+             */
+            kind: string;
+            /** @description The provider's word for its cause; empty where it gives none. */
+            reason: string;
+            /** @description The provider's word for how it is now. */
+            status: string;
         };
         /** @description The busiest second. */
         PeakJson: {
@@ -2109,6 +2743,11 @@ export interface components {
             errors?: components["schemas"]["FieldError"][];
             /** @description The path of the request. */
             instance: string;
+            /**
+             * Format: int64
+             * @description Of a refund that is too high: the most that can still be refunded, in minor units.
+             */
+            left?: number;
             /** @description The limit that was reached, where it is not the one of `RateLimit-Policy`. */
             limit?: string;
             /** @description What has become of the order. */
@@ -2218,7 +2857,12 @@ export interface components {
         };
         /** @description A refund. */
         RefundBody: {
-            /** @description True: the units are sold again, to the next in line. False: they still count as sold. */
+            /**
+             * @description How much, in the currency of the order. Without it all that is left is refunded. A part leaves the order confirmed and its units
+             *     sold; all that is left, given as an amount, is as without it.
+             */
+            amount?: components["schemas"]["Money"];
+            /** @description True: the units are sold again, to the next in line. False: they still count as sold. A part cannot give units back. */
             restock: boolean;
         };
         /** @description Refusals with one code. */
@@ -2235,6 +2879,8 @@ export interface components {
              * @description Case does not matter.
              */
             email: string;
+            /** @description The language of the shop's mails: `en`, `de` or `ar`. Without it the one that `Accept-Language` prefers. */
+            language?: string;
             /**
              * Format: password
              * @description None of the most common passwords.
@@ -2243,10 +2889,47 @@ export interface components {
             /** @description Letters, digits, `_`, `.` and `-`. Unique without regard to case. */
             username: string;
         };
+        /** @description Who wants to hear of what. */
+        ReminderBody: {
+            /**
+             * Format: email
+             * @description The address that gets the mails. Without it that of the caller.
+             */
+            email?: string;
+            /** @description The language of the mails: `en`, `de` or `ar`. Without it the one that `Accept-Language` prefers. */
+            language?: string;
+            /** @description `start`: a day and a quarter of an hour before the sale starts; `unit`: once, when a unit comes back. */
+            topic: string;
+        };
+        /** @description Who hears of it. */
+        ReminderReply: {
+            email: string;
+            topic: string;
+        };
         /** @description How many deliveries are sent again. */
         ResentDeliveries: {
             /** Format: int64 */
             count: number;
+        };
+        /** @description How many mails are sent again. */
+        ResentMails: {
+            /** Format: int64 */
+            count: number;
+        };
+        /** @description What the link of the mail holds, and the password that the account gets. */
+        ResetBody: {
+            /**
+             * Format: email
+             * @description The address of the account; a token of another account is refused.
+             */
+            email?: string;
+            /**
+             * Format: password
+             * @description None of the most common passwords.
+             */
+            password: string;
+            /** @description The part of the link behind `#token=`. It can be used once, within an hour. */
+            token: string;
         };
         Restock: {
             /**
@@ -2421,6 +3104,8 @@ export interface components {
              * @description Units of the sale, with all that were added.
              */
             quantity: number;
+            /** @description Whether only buyers with a confirmed e-mail address may join the line and order. It never changes. */
+            requireConfirmedEmail: boolean;
             /**
              * Format: date-time
              * @description When this was written.
@@ -2713,6 +3398,16 @@ export interface components {
              */
             secondsBehind: number;
         };
+        /** @description What the link of the mail holds; or, for another link, the address alone. */
+        VerifyBody: {
+            /**
+             * Format: email
+             * @description The address of the account. With a token, one of another account is refused.
+             */
+            email?: string;
+            /** @description The part of the link behind `#token=`. It can be used once, within an hour. */
+            token?: string;
+        };
         /** @description An endpoint of webhooks. */
         Webhook: {
             /** Format: date-time */
@@ -2917,6 +3612,15 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description `bad_mail_token`: this link or code is unknown, expired, used or of another account; ask for a new one. */
+        BadMailToken: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
         /**
          * @description `bad_policy`: a sale cannot have this policy.
          *
@@ -3014,6 +3718,30 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description `email_unconfirmed`: this sale is for buyers with a confirmed e-mail address: use the link in the mail to yours, or ask for another. */
+        EmailUnconfirmed: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description `email_unconfirmed`: this sale is for buyers with a confirmed e-mail address: use the link in the mail to yours, or ask for another.
+         *
+         *     `not_admitted`: it is not your turn yet.
+         *
+         *     `not_in_line`: join the line first.
+         */
+        EmailUnconfirmedNotAdmittedNotInLine: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
         /**
          * @description `follower_unknown`: there is no such follower of the ledger.
          *
@@ -3100,6 +3828,28 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description `mail_expired`: the mail is of no use any more: its link, its turn or its moment is over. */
+        MailExpired: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description `mail_unknown`: there is no such mail that was not delivered.
+         *
+         *     `not_found`: no resource has this address.
+         */
+        MailUnknownNotFound: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
         /**
          * @description `no_extension`: this sale gives no more time than the checkout window.
          *
@@ -3113,8 +3863,8 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description `not_admitted`: it is not your turn yet. */
-        NotAdmitted: {
+        /** @description `no_line`: this sale has no waiting line; order directly. */
+        NoLine: {
             headers: {
                 [name: string]: unknown;
             };
@@ -3122,12 +3872,8 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /**
-         * @description `not_admitted`: it is not your turn yet.
-         *
-         *     `not_in_line`: join the line first.
-         */
-        NotAdmittedNotInLine: {
+        /** @description `not_admitted`: it is not your turn yet. */
+        NotAdmitted: {
             headers: {
                 [name: string]: unknown;
             };
@@ -3229,6 +3975,27 @@ export interface components {
          *
          *     `overloaded`: too many requests at once; nothing was done, try again in a moment.
          *
+         *     `payment_unavailable`: payment is not available at the moment; your unit is kept as long as its hold lasts, and nothing was charged.
+         *
+         *     `payment_unknown`: the outcome of the payment is not known yet; do not pay in another way: look at the order's status in a moment, or repeat this request, which never charges twice.
+         *
+         *     `unavailable`: this cannot be done right now; try again in a moment.
+         */
+        NotRecordedOverloadedPaymentUnavailablePaymentUnknownUnavailable: {
+            headers: {
+                /** @description Seconds after which to try again. */
+                "Retry-After"?: number;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description `not_recorded`: this request may or may not have been recorded; repeat it with the same Idempotency-Key.
+         *
+         *     `overloaded`: too many requests at once; nothing was done, try again in a moment.
+         *
          *     `payment_unknown`: the outcome of the payment is not known yet; do not pay in another way: look at the order's status in a moment, or repeat this request, which never charges twice.
          *
          *     `unavailable`: this cannot be done right now; try again in a moment.
@@ -3315,9 +4082,13 @@ export interface components {
          *
          *     `payment_missing`: the order was paid for, but its payment is not in the tables; look it up at the provider and pay it back there.
          *
+         *     `refund_refused`: the payment provider does not make this refund; look the payment up there.
+         *
+         *     `refund_too_high`: more money was to be refunded than is left of the payment.
+         *
          *     `request_in_flight`: the first request with this key is still being worked on.
          */
-        OrderStatePaymentMissingRequestInFlight: {
+        OrderStatePaymentMissingRefundRefusedRefundTooHighRequestInFlight: {
             headers: {
                 /** @description Seconds after which to try again. */
                 "Retry-After"?: number;
@@ -4274,6 +5045,184 @@ export interface operations {
             504: components["responses"]["Timeout"];
         };
     };
+    listMailSwitches: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Whether each kind of mail is sent */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: boolean;
+                    };
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["OverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
+        };
+    };
+    setMailSwitches: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Accepted without effect: a repeated request changes nothing more. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    [key: string]: boolean;
+                };
+            };
+        };
+        responses: {
+            /** @description Whether each kind of mail is sent now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: boolean;
+                    };
+                };
+            };
+            400: components["responses"]["BadJsonBadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["RequestTimeout"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
+        };
+    };
+    listMails: {
+        parameters: {
+            query?: {
+                /** @description Only mails in this state: `waiting`, `sent`, `failed`, `bounced`, `suppressed` or `given_up`. */
+                state?: string;
+                /** @description Items in a page, 1 to 200. The default is 50. */
+                limit?: number;
+                /** @description The `nextCursor` of the previous page. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of mails */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_MailJson"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["BodyTooLarge"];
+            422: components["responses"]["InvalidQuery"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["OverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
+        };
+    };
+    resendFailedMails: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Accepted without effect: a repeated request changes nothing more. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MailsFailedSince"];
+            };
+        };
+        responses: {
+            /** @description They wait to be sent */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResentMails"];
+                };
+            };
+            400: components["responses"]["BadJsonBadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
+        };
+    };
+    resendMail: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Accepted without effect: a repeated request changes nothing more. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The mail */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The mail waits to be sent */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["MailUnknownNotFound"];
+            409: components["responses"]["MailExpired"];
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
+        };
+    };
     listAllOrders: {
         parameters: {
             query?: {
@@ -4363,6 +5312,37 @@ export interface operations {
             504: components["responses"]["Timeout"];
         };
     };
+    listOrderPayments: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The order */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Its payments; none for an order without one */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrderPayments"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["OverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
+        };
+    };
     refundOrder: {
         parameters: {
             query?: never;
@@ -4396,7 +5376,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFoundOrderUnknown"];
             408: components["responses"]["RequestTimeout"];
-            409: components["responses"]["OrderStatePaymentMissingRequestInFlight"];
+            409: components["responses"]["OrderStatePaymentMissingRefundRefusedRefundTooHighRequestInFlight"];
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["InvalidBodyKeyReused"];
@@ -4915,6 +5895,43 @@ export interface operations {
             504: components["responses"]["Timeout"];
         };
     };
+    forgotPassword: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Accepted without effect: a repeated request changes nothing more. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ForgotBody"];
+            };
+        };
+        responses: {
+            /** @description If there is an account of the address, a link is mailed to it */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MailRequestedReply"];
+                };
+            };
+            400: components["responses"]["BadJsonBadRequest"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
+        };
+    };
     beginGuestVisit: {
         parameters: {
             query?: never;
@@ -4931,7 +5948,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description A new guest */
+            /** @description A guest */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4940,9 +5957,19 @@ export interface operations {
                     "application/json": components["schemas"]["GuestReply"];
                 };
             };
+            /** @description A code is mailed to the address */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MailRequestedReply"];
+                };
+            };
             400: components["responses"]["BadJsonBadRequest"];
             404: components["responses"]["NotFound"];
             408: components["responses"]["RequestTimeout"];
+            410: components["responses"]["BadMailToken"];
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["InvalidBody"];
@@ -5154,6 +6181,42 @@ export interface operations {
             504: components["responses"]["Timeout"];
         };
     };
+    resetPassword: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Accepted without effect: a repeated request changes nothing more. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ResetBody"];
+            };
+        };
+        responses: {
+            /** @description The password is changed; sign in with it */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadJsonBadRequest"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
+            410: components["responses"]["BadMailToken"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
+        };
+    };
     signOutEverywhere: {
         parameters: {
             query?: never;
@@ -5179,6 +6242,76 @@ export interface operations {
             429: components["responses"]["RateLimited"];
             500: components["responses"]["Internal"];
             503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
+        };
+    };
+    verifyAddress: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Accepted without effect: a repeated request changes nothing more. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["VerifyBody"];
+            };
+        };
+        responses: {
+            /** @description If there is such an account, a link is mailed to it */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MailRequestedReply"];
+                };
+            };
+            /** @description The address is confirmed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadJsonBadRequest"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
+            410: components["responses"]["BadMailToken"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
+        };
+    };
+    getFeatures: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What the settings switch on */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FeaturesReply"];
+                };
+            };
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["OverloadedUnavailable"];
             504: components["responses"]["Timeout"];
         };
     };
@@ -5258,6 +6391,50 @@ export interface operations {
             504: components["responses"]["Timeout"];
         };
     };
+    getLineFeed: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or slug */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The line */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LineFeedJson"];
+                };
+            };
+            /** @description Not changed since `If-None-Match` */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The sale has another slug now: see `Location` */
+            308: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: components["responses"]["NotFoundSaleUnknown"];
+            409: components["responses"]["NoLine"];
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["OverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
+        };
+    };
     getFlashSalePosition: {
         parameters: {
             query?: never;
@@ -5285,6 +6462,46 @@ export interface operations {
             429: components["responses"]["RateLimited"];
             500: components["responses"]["Internal"];
             503: components["responses"]["OverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
+        };
+    };
+    subscribeToSale: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Accepted without effect: a repeated request changes nothing more. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description Id or slug */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReminderBody"];
+            };
+        };
+        responses: {
+            /** @description The address hears of it */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReminderReply"];
+                };
+            };
+            400: components["responses"]["BadJsonBadRequest"];
+            404: components["responses"]["NotFoundSaleUnknown"];
+            408: components["responses"]["RequestTimeout"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
             504: components["responses"]["Timeout"];
         };
     };
@@ -5358,7 +6575,7 @@ export interface operations {
             };
             400: components["responses"]["BadIdempotencyKeyBadJsonBadRequest"];
             401: components["responses"]["Unauthorized"];
-            403: components["responses"]["NotAdmittedNotInLine"];
+            403: components["responses"]["EmailUnconfirmedNotAdmittedNotInLine"];
             404: components["responses"]["SaleUnknown"];
             408: components["responses"]["RequestTimeout"];
             409: components["responses"]["AllHeldFewerLeftLimitReachedPausedRequestInFlightSoldOut"];
@@ -5494,7 +6711,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Paid */
+            /** @description Paid; or `pending` with `nextAction` when the buyer is to pay on a page of the provider */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5515,7 +6732,7 @@ export interface operations {
             422: components["responses"]["InvalidBodyKeyReused"];
             429: components["responses"]["RateLimited"];
             500: components["responses"]["Internal"];
-            503: components["responses"]["NotRecordedOverloadedPaymentUnknownUnavailable"];
+            503: components["responses"]["NotRecordedOverloadedPaymentUnavailablePaymentUnknownUnavailable"];
             504: components["responses"]["Timeout"];
         };
     };
@@ -5655,6 +6872,7 @@ export interface operations {
             };
             400: components["responses"]["BadJsonBadRequest"];
             401: components["responses"]["Unauthorized"];
+            403: components["responses"]["EmailUnconfirmed"];
             404: components["responses"]["SaleUnknown"];
             408: components["responses"]["RequestTimeout"];
             409: components["responses"]["AlreadyInLineLimitReachedNoLineSoldOut"];
@@ -5735,6 +6953,95 @@ export interface operations {
             429: components["responses"]["RateLimited"];
             500: components["responses"]["Internal"];
             503: components["responses"]["OverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
+        };
+    };
+    listReminders: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What the address waits for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OwnReminders"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["OverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
+        };
+    };
+    unsubscribeFromSale: {
+        parameters: {
+            query: {
+                /** @description Of a link in a mail. */
+                token: string;
+            };
+            header?: {
+                /** @description Accepted without effect: a repeated request changes nothing more. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The address hears no more of the sale */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["BodyTooLarge"];
+            422: components["responses"]["InvalidQuery"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
+            504: components["responses"]["Timeout"];
+        };
+    };
+    endReminder: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Accepted without effect: a repeated request changes nothing more. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The id of the list */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The address hears no more of it */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["NotRecordedOverloadedUnavailable"];
             504: components["responses"]["Timeout"];
         };
     };
@@ -5842,6 +7149,49 @@ export interface operations {
             413: components["responses"]["BodyTooLarge"];
             500: components["responses"]["Internal"];
             504: components["responses"]["Timeout"];
+        };
+    };
+    receiveEvent: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The id of the event, the same for each try. */
+                "webhook-id": string;
+                /** @description When it is sent, in seconds since 1970. */
+                "webhook-timestamp": string;
+                /** @description `v1,` and the HMAC-SHA256; two, with a space between, during a rotation. */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/cloudevents+json": components["schemas"]["PublishedEvent"];
+            };
+        };
+        responses: {
+            /** @description The receiver is gone: the endpoint is switched off. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The receiver wants fewer requests; `Retry-After` is honoured. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The receiver has the event. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
         };
     };
 }

@@ -10,6 +10,7 @@ import type { Sale } from "../lib/api";
 import { locale, t } from "../lib/i18n";
 import { isolateText } from "../lib/isolateText";
 import { watchPlaces } from "../lib/knownPlaces";
+import { useLineFeeds } from "../lib/live/useLineFeeds";
 import { useLiveUpdates } from "../lib/live/useLiveUpdates";
 import { useActivities } from "../lib/ownQueries";
 import { queryKeys } from "../lib/queryKeys";
@@ -32,6 +33,7 @@ export function ActivityBar() {
   const shown = useStore(shownActivity);
   useEffect(() => watchPlaces(queries), [queries]);
   useLiveUpdates(undefined, activities.length > 0);
+  useLineFeeds(activities.filter(({ kind }) => kind === "waiting").map(({ saleId }) => saleId));
   useReloadAtEnd(activities);
   useTitlePrefix(activities[0] === undefined ? "" : titlePrefix(activities[0]));
   useWakeLock(activities.some(isTurnNear));

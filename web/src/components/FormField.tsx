@@ -10,9 +10,10 @@ interface Props {
   error: string | null;
   type?: string | undefined;
   autoComplete: string;
+  defaultValue?: string | undefined;
 }
 
-export function FormField({ name, label, hint, error, type = "text", autoComplete }: Props) {
+export function FormField({ name, label, hint, error, type = "text", autoComplete, defaultValue }: Props) {
   const id = useId();
   const described = [hint ? `${id}-hint` : "", error === null ? "" : `${id}-error`].join(" ").trim();
   return (
@@ -30,6 +31,7 @@ export function FormField({ name, label, hint, error, type = "text", autoComplet
         name={name}
         type={type}
         autoComplete={autoComplete}
+        defaultValue={defaultValue}
         autoCapitalize="none"
         spellCheck={false}
         required

@@ -1,6 +1,7 @@
 // Boxes with a notice or an error.
 
 import type { ReactNode } from "react";
+import { Link } from "wouter";
 import { describeError } from "../lib/errorText";
 import { fieldErrors, unclaimedErrors } from "../lib/formErrors";
 import { t } from "../lib/i18n";
@@ -30,7 +31,19 @@ export function ErrorNotice({ error, claims = () => false }: ErrorNoticeProps) {
   const unclaimed = unclaimedErrors(error, claims);
   if (unclaimed.length === 0 && fieldErrors(error).length > 0) return null;
   const { key, values } = describeError(error, unclaimed);
-  return <Notice urgent>{t(key, values)}</Notice>;
+  return (
+    <Notice urgent>
+      {t(key, values)}
+      {key === "refused.email_unconfirmed" && (
+        <>
+          {" "}
+          <Link href="/confirm-address" className="text-link font-semibold">
+            {t("refused.confirm_link")}
+          </Link>
+        </>
+      )}
+    </Notice>
+  );
 }
 
 /** Says that a request is sent again, because no final reply came yet. */

@@ -14,7 +14,7 @@ export function parseApiUrl(setting: string | undefined): string | null {
 
 /**
  * The content policy of pages that are served without Doorbuster: as the server's own (crates/server/src/http/web.rs), and requests
- * and sockets go to the API. What only a header can say (`frame-ancestors`) is left to whoever serves them.
+ * and sockets go to the API. What only a header can say (`frame-ancestors`) is left to the server of the pages.
  */
 export function contentPolicy(apiOrigin: string): string {
   const socketOrigin = apiOrigin.replace(/^http/, "ws");

@@ -10,8 +10,9 @@ const NOT_FOR_BUYERS = new Set([
   ...["bad_policy", "method_not_allowed", "unsupported_media_type", "body_too_large"],
   ...["account_unknown", "last_admin", "head_too_large", "unknown_coding", "too_many_edits"],
   ...["product_unknown", "product_in_use", "slug_taken", "promise_made", "follower_unknown"],
-  ...["payment_missing", "webhook_unknown", "delivery_unknown", "webhook_disabled"],
-  ...["too_many_webhooks", "public_url_missing"],
+  ...["refund_too_high", "refund_refused"],
+  ...["payment_missing", "webhook_unknown", "delivery_unknown", "webhook_disabled", "mail_unknown"],
+  ...["mail_expired", "too_many_webhooks", "public_url_missing"],
 ]);
 
 test("every code of the API that a buyer can get has a text of its own", () => {

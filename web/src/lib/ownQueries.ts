@@ -5,6 +5,7 @@ import { type Activity, listActivities } from "./activity";
 import { client, type Order, type Place, type Sale, unwrapReply } from "./api";
 import { ApiError } from "./errors";
 import { knownPlaces } from "./knownPlaces";
+import { feedState } from "./live/feedState";
 import { fetchFresh, mergePlace } from "./live/freshness";
 import { useIsLive } from "./live/liveState";
 import { addJitter, placePollMs } from "./pollInterval";
@@ -39,7 +40,7 @@ function placeOptions(queries: QueryClient, id: string, isLive: boolean) {
       }
       return mergePlace(cached, received);
     },
-    refetchInterval: ({ state }) => !isLive && addJitter(placePollMs(state.data)),
+    refetchInterval: ({ state }) => !isLive && addJitter(placePollMs(state.data, feedState.isFresh(id))),
   });
 }
 

@@ -15,8 +15,11 @@ test("the nearer the front of the line or the start, the more often a page polls
     place({ ahead: 600, estimatedWaitSeconds: null }),
     place({ status: "lapsed" }),
     place({ status: "over", position: 0, ahead: 0, estimatedWaitSeconds: null }),
-  ].map(placePollMs);
+  ].map((one) => placePollMs(one));
   expect(intervals).toEqual([1_000, 1_000, 3_000, 8_000, 20_000, 8_000, 10_000, 60_000]);
+  expect([placePollMs(place(), true), placePollMs(place({ status: "admitted" }), true)]).toEqual([
+    30_000, 1_000,
+  ]);
   expect(salePollMs(upcoming, null)).toBe(5_000);
   expect(salePollMs(upcoming, START - 10_000)).toBe(1_000);
   expect(salePollMs(upcoming, START - 3_600_000)).toBe(30_000);

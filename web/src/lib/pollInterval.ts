@@ -19,10 +19,12 @@ export function salePollMs(sale: Sale | undefined, nowMs: number | null): number
   return sale.availability === "sold_out" ? 10 * SECOND : 2 * SECOND;
 }
 
-export function placePollMs(place: Place | null | undefined): number {
+/** With a feed the place is fetched when its turn comes; the polls are a safety net. */
+export function placePollMs(place: Place | null | undefined, hasFeed = false): number {
   if (place === undefined) return 5 * SECOND;
   if (place === null) return 10 * SECOND;
   if (place.status === "admitted") return SECOND;
+  if (place.status === "waiting" && hasFeed) return 30 * SECOND;
   // A place that has ended changes only when the buyer joins again, perhaps in another tab.
   if (place.status === "over") return 60 * SECOND;
   if (place.status !== "waiting") return 10 * SECOND;

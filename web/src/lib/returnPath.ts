@@ -2,6 +2,6 @@
 
 export function returnPath(search: string): string {
   const to = new URLSearchParams(search).get("to") ?? "/";
-  const isOurs = /^\/(?![/\\])/.test(to) && !/^\/(sign-in|register)\b/.test(to);
+  const isOurs = /^\/(?![/\\])/.test(to) && !/^\/(sign-in|register|guest)\b/.test(to);
   return isOurs ? to : "/";
 }

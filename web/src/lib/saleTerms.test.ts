@@ -3,7 +3,13 @@ import { orderPayment, salePayment, totalOf } from "./saleTerms";
 import { makeOrder as order, makeSale as sale } from "./testFixtures";
 
 const FREE = { amount: 0, currency: "EUR" };
-const PAYMENT = { id: "p", amount: { amount: 4900, currency: "EUR" }, method: "card", status: "captured" };
+const PAYMENT = {
+  id: "p",
+  amount: { amount: 4900, currency: "EUR" },
+  refunded: { amount: 0, currency: "EUR" },
+  method: "card",
+  status: "captured",
+};
 
 test("a sale is paid, collected or free; a price of nothing is free whatever the payment", () => {
   expect(salePayment(sale())).toBe("paid");

@@ -24,7 +24,8 @@ const TOKEN_WAIT_MS = 150;
 const RENEWAL_WAIT_MS = 600;
 
 interface StoredSession {
-  refreshToken: string;
+  /** `null` for a guest, whose visit ends with the access token. */
+  refreshToken: string | null;
   user: User;
 }
 
@@ -64,6 +65,18 @@ export function signIn(reply: SignedInReply): void {
   } satisfies StoredSession);
   acceptToken(reply.accessToken, reply.user);
   postToTabs({ kind: "tokens", access: reply.accessToken, user: reply.user });
+}
+
+/** Starts the visit of a guest who has given a code. */
+export function beginVisit(reply: components["schemas"]["GuestReply"]): void {
+  writeStorage(() => localStorage, SESSION, { refreshToken: null, user: reply.user } satisfies StoredSession);
+  acceptToken(reply.accessToken, reply.user);
+  postToTabs({ kind: "tokens", access: reply.accessToken, user: reply.user });
+}
+
+/** Whether the buyer has no account. A guest has the address in place of a username, and no username has an `@`. */
+export function isGuest(user: User): boolean {
+  return user.username.includes("@");
 }
 
 /** The user who is signed in. */
@@ -114,8 +127,10 @@ async function exchangeRefreshToken(stale: string | null): Promise<string> {
   if (access !== null && access !== stale) return access;
   for (;;) {
     const stored = readStorage<StoredSession>(() => localStorage, SESSION);
-    if (stored === null) {
+    if (stored === null || stored.refreshToken === null) {
+      writeStorage(() => localStorage, SESSION, null);
       closeSession(true);
+      postToTabs({ kind: "gone", over: true });
       throw new SessionEndedError();
     }
     const response = await fetch(atApi("/api/v1/auth/refresh"), {

@@ -21,6 +21,7 @@ export function makeSale(change: Partial<Sale> = {}): Sale {
     endsAt: "2026-11-27T10:00:00.000Z",
     limitPerBuyer: 1,
     limitBy: "account",
+    requireConfirmedEmail: false,
     admission: { type: "fifo", perSecond: 5, checkoutSeconds: 120, lineOpensSecondsBefore: 60 },
     waiting: 0,
     serverTime: START,

@@ -1,6 +1,7 @@
 //! The JSON Schema of each type's `data`, made from the types of the documents: the schema of its family, without the fields that the
 //! type does not have.
 
+use super::test_event::{TEST_EVENT_DESCRIPTION, TestEventData, test_event_type};
 use super::{EventFamily, EventType, LineEventData, OrderEventData, PaymentEventData, SaleEventData};
 use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
@@ -47,7 +48,7 @@ const PARTIAL_FIELDS: [PartialField; 9] = [
 /// The JSON Schema (2020-12) of the `data` of a type. Later versions may add fields.
 #[must_use]
 pub fn data_schema(event_type: EventType, url: &str) -> Value {
-    let (mut types, root) = match event_type.family() {
+    let (types, root) = match event_type.family() {
         EventFamily::Sale => collect_types::<SaleEventData>(),
         EventFamily::Line => collect_types::<LineEventData>(),
         EventFamily::Order => collect_types::<OrderEventData>(),
@@ -55,11 +56,29 @@ pub fn data_schema(event_type: EventType, url: &str) -> Value {
     };
     let Value::Object(mut schema) = root else { return Value::Null };
     keep_fields(&mut schema, event_type);
+    complete_schema(schema, types, (event_type.as_str(), event_type.description()), url)
+}
+
+/// The same of the test of an endpoint.
+#[must_use]
+pub fn test_data_schema(url: &str) -> Value {
+    let (types, root) = collect_types::<TestEventData>();
+    let Value::Object(schema) = root else { return Value::Null };
+    complete_schema(schema, types, (&test_event_type(), TEST_EVENT_DESCRIPTION), url)
+}
+
+/// Adds the head of a schema, and the types that it refers to.
+fn complete_schema(
+    mut schema: Map<String, Value>,
+    mut types: Map<String, Value>,
+    (title, description): (&str, &str),
+    url: &str,
+) -> Value {
     let head = json!({
         "$schema": SCHEMA_DIALECT,
         "$id": url,
-        "title": event_type.as_str(),
-        "description": event_type.description(),
+        "title": title,
+        "description": description,
     });
     if let Value::Object(head) = head {
         schema.extend(head);

@@ -38,23 +38,25 @@ pub(super) fn open_queues(
     )
 }
 
-/// Whether a request is a step of a payment, or the look at the order that comes before it.
-fn is_of_payment(request: &Request) -> bool {
-    match request {
-        Request::Command { command, .. } => matches!(
-            command,
-            Command::BeginPayment { .. } | Command::Confirm { .. } | Command::EndPayment { .. }
-        ),
-        Request::Order { .. } => true,
-        Request::Buyer { .. } | Request::Sale { .. } | Request::OrdersOf { .. } | Request::Line { .. } => {
-            false
+/// Whether a request is a step of a payment. A look at an order is one only where its caller says so: buyers look at theirs all the time.
+fn is_payment_step(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::Command {
+            command: Command::BeginPayment { .. } | Command::Confirm { .. } | Command::EndPayment { .. },
+            ..
         }
-    }
+    )
 }
 
 impl JobSender {
     pub(crate) fn try_send(&self, job: PipelineJob) -> Result<(), TrySendError<PipelineJob>> {
-        if is_of_payment(&job.request) { self.payments.try_send(job) } else { self.others.try_send(job) }
+        if is_payment_step(&job.request) { self.try_send_for_payment(job) } else { self.others.try_send(job) }
+    }
+
+    /// The same for what a payment needs to know before its next step.
+    pub(crate) fn try_send_for_payment(&self, job: PipelineJob) -> Result<(), TrySendError<PipelineJob>> {
+        self.payments.try_send(job)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -138,6 +140,23 @@ mod tests {
         assert_eq!(jobs.iter().map(is_confirm).collect::<Vec<_>>(), [true, true, true, false]);
         assert_eq!(inbox.len(), 2);
         assert_eq!(inbox.receive(&mut jobs).await, 2);
+    }
+
+    #[tokio::test]
+    async fn those_who_look_at_orders_are_not_served_before_those_who_pay() {
+        let (_stop, stopping) = watch::channel(false);
+        let (sender, mut inbox) = open_queues(10, 10, stopping);
+        let look = |number| job(Request::Order { order: OrderId(Uuid::from_u128(number)) });
+        sender.try_send(look(1)).ok().unwrap();
+        sender.try_send(confirm(2)).ok().unwrap();
+        sender.try_send_for_payment(look(3)).ok().unwrap();
+        let mut jobs = Vec::new();
+        inbox.receive(&mut jobs).await;
+        let order_of = |job: &PipelineJob| match job.request {
+            Request::Order { order } => Some(order.0.as_u128()),
+            _ => None,
+        };
+        assert_eq!(jobs.iter().map(order_of).collect::<Vec<_>>(), [None, Some(3), Some(1)]);
     }
 
     #[tokio::test]

@@ -6,6 +6,8 @@ mod bad_days;
 mod damage;
 mod fixture;
 mod left;
+#[path = "../engine/line_history.rs"]
+mod line_history;
 mod rush;
 mod set_back;
 #[path = "../engine/support.rs"]

@@ -1,8 +1,9 @@
 //! Many instances at once: each unit is sold once, each answer is durable, and all instances come to show the same.
 
 use crate::fixture::{ClusterFixture, SALE, announce, buy, is_order};
+use crate::line_history::play_and_compare;
 use crate::support::{order_id, sale_id};
-use engine::RunningEngine;
+use engine::{Engine, RunningEngine};
 use sale::{CommandOutcome, Event, Refusal};
 use std::collections::HashSet;
 use test_servers::wait::{HANG_LIMIT, eventually};
@@ -90,4 +91,15 @@ async fn a_sale_that_was_just_announced_is_found() {
     .await;
     first.stop();
     second.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_buyer_has_the_place_that_any_instance_answers_in_the_line_that_is_read() {
+    let fixture = ClusterFixture::new().await;
+    let instances = [fixture.engine(), fixture.engine()];
+    let engines: Vec<&Engine> = instances.iter().map(|instance| &instance.engine).collect();
+    for seed in 0..2 {
+        play_and_compare(&engines, seed).await;
+    }
+    instances.into_iter().for_each(RunningEngine::stop);
 }

@@ -10,6 +10,8 @@ mod faults;
 mod files;
 mod ledger;
 mod ledgers;
+mod line_history;
+mod line_reader;
 mod replies;
 mod simulation;
 mod support;

@@ -224,10 +224,22 @@ impl SimulatedBuyer {
 
     /// Sends one GET: it promises nothing and is not logged.
     pub(super) async fn get_once(&self, path: &str) -> Option<(client::InstanceReply, RequestSpan)> {
+        self.send_once_unlogged(self.start_request(Method::GET, path)).await
+    }
+
+    /// The same without saying who asks, as for what caches serve.
+    pub(super) async fn get_public_once(&self, path: &str) -> Option<(client::InstanceReply, RequestSpan)> {
+        self.send_once_unlogged(self.context.client.target().request(Method::GET, path)).await
+    }
+
+    async fn send_once_unlogged(
+        &self,
+        start: request::Builder,
+    ) -> Option<(client::InstanceReply, RequestSpan)> {
         let turn = self.context.acquire_connection().await?;
         let sent = self.context.clock.now();
         self.context.metrics.record_request(sent, false);
-        let request = finish_request(self.start_request(Method::GET, path), Bytes::new());
+        let request = finish_request(start, Bytes::new());
         let answer = Box::pin(self.context.client.send(request, turn)).await;
         let received = self.context.clock.now();
         match answer {

@@ -11,6 +11,7 @@ use hyper_util::rt::TokioIo;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
@@ -18,6 +19,11 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection, plain or TLS.
+pub(super) trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> ByteStream for S {}
 
 /// Where an instance is.
 #[derive(Clone)]
@@ -90,14 +96,39 @@ impl Target {
     }
 
     async fn handshake(&self) -> io::Result<SendRequest<Full<Bytes>>> {
-        let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
-        stream.set_nodelay(true)?;
+        let stream = self.open_tcp().await?;
         match &self.tls {
             None => spawn_connection(TokioIo::new(stream)).await,
             Some((connector, name)) => {
                 spawn_connection(TokioIo::new(connector.connect(name.clone(), stream).await?)).await
             }
         }
+    }
+
+    /// A connection of its own, for a socket.
+    pub(super) async fn open_stream(&self) -> io::Result<Box<dyn ByteStream>> {
+        let stream = self.open_tcp().await?;
+        match &self.tls {
+            None => Ok(Box::new(stream)),
+            Some((connector, name)) => Ok(Box::new(connector.connect(name.clone(), stream).await?)),
+        }
+    }
+
+    /// The head of a request that asks for a WebSocket, from this address.
+    pub(super) fn upgrade_head(&self, path: &str, address: &str) -> String {
+        // The key only shows that the other side speaks the protocol.
+        format!(
+            "GET {}{path} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nX-Forwarded-For: {address}\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+            self.prefix,
+            self.authority.to_str().unwrap_or_default()
+        )
+    }
+
+    async fn open_tcp(&self) -> io::Result<TcpStream> {
+        let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
     }
 }
 

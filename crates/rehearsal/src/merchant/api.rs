@@ -111,6 +111,11 @@ impl AdminApi {
         check_status(self.send_with_retries(Method::GET, path, None, TRIES).await?, path)
     }
 
+    pub(super) async fn delete(&self, path: &str) -> Result<(), MerchantError> {
+        check_status(self.send_with_retries(Method::DELETE, path, None, TRIES).await?, path)?;
+        Ok(())
+    }
+
     /// The first reply that is no transient failure.
     async fn send_with_retries(
         &self,

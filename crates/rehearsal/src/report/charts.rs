@@ -154,6 +154,7 @@ mod tests {
         RehearsalReport {
             verdict: RehearsalVerdict::Kept,
             replies: Vec::new(),
+            events: Vec::new(),
             ledger: Vec::new(),
             started_at: String::new(),
             program: String::new(),

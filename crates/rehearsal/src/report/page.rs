@@ -69,6 +69,14 @@ fn body(report: &RehearsalReport) -> Markup {
                 &report.ledger,
             ))
         }
+        @if !report.events.is_empty() {
+            (promises(
+                "events",
+                "What a receiver of events got",
+                "From beside: a webhook receiver of the rehearsal's own, compared with the ledger.",
+                &report.events,
+            ))
+        }
         (circumstances(report))
     }
 }
@@ -86,7 +94,7 @@ fn verdict(report: &RehearsalReport) -> Markup {
                 h1 { (report.verdict_sentence()) }
                 @match &report.verdict {
                     RehearsalVerdict::Kept => {
-                        @let checked = report.replies.iter().chain(&report.ledger);
+                        @let checked = report.replies.iter().chain(&report.ledger).chain(&report.events);
                         @let (promises, things) = checked.fold((0, 0), |(all, sum), one| (all + 1, sum + one.checked));
                         p { (counted(promises, "promise")) ", checked " (counted(things, "time")) "." }
                     },

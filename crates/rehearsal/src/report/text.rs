@@ -21,9 +21,11 @@ const SUMMARY_AT: usize = 12;
 pub fn render_text(report: &RehearsalReport, files: &[PathBuf], width: usize, is_coloured: bool) -> String {
     let ink = ReportTextStyle { width, is_coloured };
     let mut out = String::new();
-    for (heading, findings) in
-        [("What the buyers were shown", &report.replies), ("What the ledger shows", &report.ledger)]
-    {
+    for (heading, findings) in [
+        ("What the buyers were shown", &report.replies),
+        ("What the ledger shows", &report.ledger),
+        ("What a receiver of events got", &report.events),
+    ] {
         if !findings.is_empty() {
             let _ = writeln!(out, "{}\n{}", ink.bold(heading), ink.promises(findings));
         }

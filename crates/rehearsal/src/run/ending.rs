@@ -4,7 +4,7 @@
 use super::sources::{self, EvidenceError};
 use super::{RehearsalRun, RehearsalSetup, RunInterruption, TargetInstance};
 use crate::crowd::{Crowd, PaymentBehaviour, preset};
-use crate::judge::{Evidence, Judge, JudgeFindings};
+use crate::judge::{EventJudge, Evidence, Judge, JudgeFindings};
 use crate::observations::{AccountLog, ReplyBody};
 use crate::report::{CpuTime, NamedCount, RehearsalReport, RehearsalVerdict, RunProgress};
 use sale::AdmissionMode;
@@ -15,6 +15,8 @@ use tokio::sync::watch;
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// After a rehearsal was cut short, the evidence is collected for no longer than this.
 const STOPPED_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long events may take to arrive after the sale has settled: a delivery that a crash has cut is tried again within a second.
+const EVENTS_TIMEOUT: Duration = Duration::from_secs(60);
 const SETTLE_POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// Behind one address there may be several instances, each of which may show how a sale was a quarter of a second ago (and more,
 /// where the machine is busy with a rehearsal). A private instance shows what is.
@@ -93,9 +95,15 @@ async fn gather_evidence(
     run.sampler.stop();
     let observations = run.sampler.samples();
     let mut judge = Judge::new(&observations, if alone { Duration::ZERO } else { STALE_MAX });
-    sources.read_ledger(id, |entry| judge.read(entry)).await?;
+    let mut event_judge = run.events.as_ref().map(|_| EventJudge::new(id));
+    sources
+        .read_ledger(id, |entry| {
+            judge.read(entry);
+            event_judge.iter_mut().for_each(|judge| judge.read(entry));
+        })
+        .await?;
     let accounts = run.context.account_logs();
-    let findings = judge.verdict(&Evidence {
+    let mut findings = judge.verdict(&Evidence {
         accounts: &accounts,
         orders: Some(&orders),
         tables: Some(&tables),
@@ -104,6 +112,25 @@ async fn gather_evidence(
         // On a running instance, others may buy what they see.
         is_exclusive: alone,
     });
+    if let (Some(stream), Some(judge)) = (&run.events, event_judge) {
+        let deadline = run.context.clock.now().plus(if sees_all { EVENTS_TIMEOUT } else { Duration::ZERO });
+        while !stream.collector.look(|events| judge.has_everything(events))
+            && run.context.clock.now() < deadline
+        {
+            tokio::time::sleep(SETTLE_POLL_INTERVAL).await;
+        }
+        findings.events = stream.collector.look(|events| judge.verdict(events));
+        if !sees_all {
+            // What was cut short has not sent everything.
+            findings.events.retain(|finding| finding.name != "events_sent");
+        }
+        findings.notes.push(stream.collector.look(|events| {
+            let (requests, distinct) = (events.count_deliveries(), events.by_id.len());
+            format!("The receiver of events got {requests} requests with {distinct} events.")
+        }));
+        // A private instance is thrown away.
+        let _an_endpoint_is_left = run.sources.merchant.delete_webhook(stream.endpoint).await;
+    }
     Ok((findings, anyone_ordered(&accounts)))
 }
 
@@ -128,7 +155,7 @@ pub(super) fn build_report(
 ) -> RehearsalReport {
     let context = &run.context;
     let mut notes = std::mem::take(&mut rehearsal.notes);
-    let (replies, ledger, verdict) = match judged.findings {
+    let (replies, ledger, events, verdict) = match judged.findings {
         Ok((findings, anyone_ordered)) => {
             // The same promise may be broken to the buyers and in the ledger.
             let mut broken: Vec<String> = Vec::new();
@@ -146,14 +173,14 @@ pub(super) fn build_report(
                 (true, None) => RehearsalVerdict::Kept,
                 (true, Some(cut)) => RehearsalVerdict::Unjudged { reason: cut.reason },
             };
-            (findings.replies, findings.ledger, verdict)
+            (findings.replies, findings.ledger, findings.events, verdict)
         }
         Err(reason) => {
             if matches!(rehearsal.instance, TargetInstance::Running { .. }) {
                 notes
                     .push(format!("The rehearsal's sale {} may still be open there: close it.", run.sale.id));
             }
-            (Vec::new(), Vec::new(), RehearsalVerdict::Unjudged { reason })
+            (Vec::new(), Vec::new(), Vec::new(), RehearsalVerdict::Unjudged { reason })
         }
     };
     let (timeline, slot_ms) = context.metrics.timeline();
@@ -165,6 +192,7 @@ pub(super) fn build_report(
         verdict,
         replies,
         ledger,
+        events,
         started_at: times.started_at,
         program: rehearsal.program.clone(),
         instance: rehearsal.instance.name(),

@@ -25,6 +25,7 @@ pub fn kept() -> RehearsalReport {
         verdict: RehearsalVerdict::Kept,
         replies: promises(&REPLY_PROMISES),
         ledger: promises(&LEDGER),
+        events: Vec::new(),
         started_at: "2026-11-27T08:00:00.123456Z".to_owned(),
         program: "doorbuster 0.1.0".to_owned(),
         instance: "a private instance".to_owned(),

@@ -89,6 +89,14 @@ impl RankSet {
         })
     }
 
+    /// The 64 numbers from `start` on: a bit for each member, the lowest first.
+    pub(crate) fn bits_from(&self, start: u32) -> u64 {
+        let (word, shift) = (start as usize / 64, start % 64);
+        let bits = |word: usize| self.words.get(word).copied().unwrap_or(0);
+        let higher = bits(word + 1).checked_shl(64 - shift).unwrap_or(0);
+        bits(word) >> shift | higher
+    }
+
     fn grow_to(&mut self, word: usize) {
         if word < self.words.len() {
             return;
@@ -144,6 +152,8 @@ mod tests {
                     prop_assert_eq!(set.below(probe) as usize, model.range(..probe).count());
                     prop_assert_eq!(set.contains(probe), model.contains(&probe));
                     prop_assert_eq!(set.iter_from(probe).next(), model.range(probe..).next().copied());
+                    let bits = (0..64).filter(|bit| model.contains(&(probe + bit))).map(|bit| 1 << bit);
+                    prop_assert_eq!(set.bits_from(probe), bits.sum::<u64>());
                 }
             }
             prop_assert!(set.iter_from(0).eq(model.iter().copied()));

@@ -100,6 +100,13 @@ impl Shop {
         Ok(())
     }
 
+    /// The number of a sale's last event.
+    pub fn version(&self, sale: &str) -> anyhow::Result<u64> {
+        let reply = self.client.get(format!("{}/api/v1/flash-sales/{sale}", self.url)).send()?;
+        let document: Value = reply.error_for_status()?.json()?;
+        document["version"].as_u64().with_context(|| format!("no version in {document}"))
+    }
+
     /// Buys one unit if it can be had now.
     pub fn is_served(&self, sale: &str) -> anyhow::Result<bool> {
         let order = json!({"flashSaleId": sale, "quantity": 1});

@@ -1,8 +1,8 @@
 //! The dialects beside the native API, in one run, with one load generator: `make bench`.
 //!
 //! Each call of a dialect is measured right after the native call that does the same; the result is their ratio, because the machine is
-//! shared. Buyers are new in one row (their guests are stored), and known in the other. Needs `wrk`, and the release binary beside this
-//! one.
+//! shared. Buyers are new in one row (their guests are stored), and known in the other: a longer run of the same load has reached them before.
+//! Needs `wrk`, and the release binary beside this one; `--binary=PATH` measures another one, `--only=NAME` one dialect.
 
 #![expect(clippy::print_stdout, reason = "a program whose output is a table")]
 
@@ -25,6 +25,8 @@ const GUESTS: usize = 400_000;
 /// Lines that the native buyers join in a round.
 const LINES: usize = 30;
 const CONNECTIONS: u32 = 256;
+/// How many times as long as a measured load the one runs that makes its buyers known.
+const WARM_UP_FACTOR: u32 = 6;
 
 /// Limits so wide that the generator, which has one address, does not reach them.
 const FLAGS: [&str; 10] = [
@@ -67,20 +69,11 @@ fn main() -> anyhow::Result<()> {
         args.iter().find_map(|arg| arg.strip_prefix(name)?.parse().ok()).unwrap_or(default)
     };
     let rounds = number("--rounds=", 3);
-    let seconds = Duration::from_secs(number("--seconds=", 5));
-
-    let folder = tempfile::tempdir()?;
-    let instance = Instance::serve(&folder.path().join("data"), &FLAGS);
-    let shop = Shop::enter(&instance, &instance.key())?;
-    let bench = Bench {
-        wrk: Wrk::new(folder.path(), seconds)?,
-        tokens: shop.tokens(folder.path(), BUYERS)?,
-        folder: folder.path(),
-        client: reqwest::blocking::Client::new(),
-        sale: shop.open_sale(10_000_000)?,
-        shop,
+    let only = args.iter().find_map(|arg| arg.strip_prefix("--only=")).unwrap_or("");
+    let server = MeasuredServer {
+        binary: args.iter().find_map(|arg| arg.strip_prefix("--binary=")).map(Path::new),
+        seconds: Duration::from_secs(number("--seconds=", 5)),
     };
-    bench.shop.warm(&bench.wrk, &bench.tokens)?;
 
     let row =
         |dialect, call, buyers, wanted| Measurement { dialect, call, buyers, wanted, rounds: Vec::new() };
@@ -94,16 +87,50 @@ fn main() -> anyhow::Result<()> {
         row("holds", "buy (joins the line)", "known", Some(0.9)),
     ];
     for round in 0..rounds {
-        bench.measure_drop(round, &mut measured[0..3])?;
-        bench.measure_turnstile(round, &mut measured[3..5])?;
-        bench.measure_holds(round, &mut measured[5..7])?;
+        if "drop".contains(only) {
+            server.measure(|bench| bench.measure_drop(round, &mut measured[0..3]))?;
+        }
+        if "turnstile".contains(only) {
+            server.measure(|bench| bench.measure_turnstile(round, &mut measured[3..5]))?;
+        }
+        if "holds".contains(only) {
+            server.measure(|bench| bench.measure_holds(round, &mut measured[5..7]))?;
+        }
     }
     print_table(&mut measured);
     Ok(())
 }
 
+/// What is measured, and for how long each load.
+struct MeasuredServer<'a> {
+    binary: Option<&'a Path>,
+    seconds: Duration,
+}
+
+impl MeasuredServer<'_> {
+    /// Measures on a new instance: one remembers 500,000 guests as known, and a round of one dialect has nearly as many.
+    fn measure(&self, measure: impl FnOnce(&Bench<'_>) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let instance = Instance::serve_binary(self.binary, &folder.path().join("data"), &FLAGS);
+        let shop = Shop::enter(&instance, &instance.key())?;
+        let bench = Bench {
+            wrk: Wrk::new(folder.path(), self.seconds)?,
+            warm_up: Wrk::new(folder.path(), self.seconds * WARM_UP_FACTOR)?,
+            tokens: shop.tokens(folder.path(), BUYERS)?,
+            folder: folder.path(),
+            client: reqwest::blocking::Client::new(),
+            sale: shop.open_sale(10_000_000)?,
+            shop,
+        };
+        bench.shop.warm(&bench.wrk, &bench.tokens)?;
+        measure(&bench)
+    }
+}
+
 struct Bench<'a> {
     wrk: Wrk,
+    /// Runs the loads that make their buyers known.
+    warm_up: Wrk,
     tokens: std::path::PathBuf,
     folder: &'a Path,
     client: reqwest::blocking::Client,
@@ -115,21 +142,15 @@ struct Bench<'a> {
 impl Bench<'_> {
     fn measure_drop(&self, round: u64, rows: &mut [Measurement]) -> anyhow::Result<()> {
         let names = self.guests("drop", round, |name| json!({"userId": name}))?;
-        for row in &mut rows[..2] {
-            // A sale of its own, in which no buyer has bought yet.
-            self.post(
-                "/dialects/drop/api/sale/init",
-                &json!({
-                    "startTime": "2020-01-01T00:00:00Z", "endTime": "2100-01-01T00:00:00Z",
-                    "totalStock": 10_000_000, "productName": "Lamp",
-                }),
-            )?;
-            let native = self.native_purchases()?;
-            row.rounds.push(Round {
-                run: self.run(&self.post_load("/dialects/drop/api/sale/purchase", &names))?,
-                native,
-            });
-        }
+        let sale = json!({
+            "startTime": "2020-01-01T00:00:00Z", "endTime": "2100-01-01T00:00:00Z",
+            "totalStock": 10_000_000, "productName": "Lamp",
+        });
+        // A sale of its own for each load, in which no buyer has bought yet.
+        self.measure_new_and_known(&mut rows[..2], Self::native_purchases, |_| {
+            self.post("/dialects/drop/api/sale/init", &sale)?;
+            Ok(self.post_load("/dialects/drop/api/sale/purchase", &names))
+        })?;
         let native = self.native(&self.files().get(&format!("/api/v1/flash-sales/{}", self.sale), None))?;
         let status = self.files().get("/dialects/drop/api/sale/status", None);
         rows[2].rounds.push(Round { run: self.run(&status)?, native });
@@ -138,20 +159,15 @@ impl Bench<'_> {
 
     fn measure_turnstile(&self, round: u64, rows: &mut [Measurement]) -> anyhow::Result<()> {
         let names = self.guests("turnstile", round, |name| json!({"userId": name, "productId": "lamp"}))?;
-        for (pass, row) in rows.iter_mut().enumerate() {
-            let native = self.native_purchases()?;
+        self.measure_new_and_known(rows, Self::native_purchases, |pass| {
             let mut load = self.post_load("/dialects/turnstile/api/buy", &names);
             load.header = Some(format!("Idempotency-Key: {round}-{pass}-{{n}}"));
-            row.rounds.push(Round { run: self.run(&load)?, native });
-        }
-        Ok(())
+            Ok(load)
+        })
     }
 
     fn measure_holds(&self, round: u64, rows: &mut [Measurement]) -> anyhow::Result<()> {
-        for row in rows {
-            let lines: Vec<String> = (0..LINES).map(|_| self.shop.line()).collect::<anyhow::Result<_>>()?;
-            let lines = self.files().joins("lines", &lines)?;
-            let native = self.native(&self.files().post("/api/v1/queue/join", &lines))?;
+        self.measure_new_and_known(rows, Self::native_joins, |_| {
             // A line of its own, in which no buyer waits yet.
             let sale = self.shop.line()?;
             let buyers = self.guests(
@@ -159,15 +175,37 @@ impl Bench<'_> {
                 round,
                 |name| json!({"email": format!("{name}@example.com"), "flashSaleId": sale}),
             )?;
-            let run = self.run(&self.post_load("/dialects/holds/orders/buy", &buyers))?;
-            row.rounds.push(Round { run, native });
-        }
+            Ok(self.post_load("/dialects/holds/orders/buy", &buyers))
+        })
+    }
+
+    /// Measures a load of buyers in two rows: new, and known. `load` makes it for a pass; its buyers are the same in each, in one order.
+    fn measure_new_and_known(
+        &self,
+        rows: &mut [Measurement],
+        native: fn(&Self) -> anyhow::Result<f64>,
+        load: impl Fn(usize) -> anyhow::Result<Load>,
+    ) -> anyhow::Result<()> {
+        let [new, known] = rows else { anyhow::bail!("one row for new buyers and one for known ones") };
+        new.rounds.push(Round { native: native(self)?, run: self.run_once(&load(0)?)? });
+        // Buyers that it reaches twice are refused.
+        let reached = self.warm_up.run(&self.shop.url, CONNECTIONS, &load(1)?)?.requests;
+        let round = Round { native: native(self)?, run: self.run_once(&load(2)?)? };
+        let asked = round.run.requests;
+        anyhow::ensure!(asked <= reached, "of {asked} buyers only {reached} were known");
+        known.rounds.push(round);
         Ok(())
     }
 
     fn native_purchases(&self) -> anyhow::Result<f64> {
         let orders = self.files().orders("orders", std::slice::from_ref(&self.sale))?;
         self.native(&self.files().post("/api/v1/orders", &orders))
+    }
+
+    fn native_joins(&self) -> anyhow::Result<f64> {
+        let lines: Vec<String> = (0..LINES).map(|_| self.shop.line()).collect::<anyhow::Result<_>>()?;
+        let lines = self.files().joins("lines", &lines)?;
+        self.native(&self.files().post("/api/v1/queue/join", &lines))
     }
 
     fn native(&self, load: &Load) -> anyhow::Result<f64> {
@@ -178,10 +216,17 @@ impl Bench<'_> {
         let run = self.wrk.run(&self.shop.url, CONNECTIONS, load)?;
         let Run { requests, refused, errors, .. } = run;
         anyhow::ensure!(
-            refused + errors == 0 && requests < GUESTS as u64,
-            "{}: of {requests} requests {refused} were refused and {errors} failed; there are {GUESTS} buyers",
-            load.path,
+            refused + errors == 0,
+            "{}: of {requests} requests {refused} were refused and {errors} failed",
+            load.path
         );
+        Ok(run)
+    }
+
+    /// Runs a load that must reach each buyer once at most.
+    fn run_once(&self, load: &Load) -> anyhow::Result<Run> {
+        let run = self.run(load)?;
+        anyhow::ensure!(run.requests < GUESTS as u64, "{} requests of {GUESTS} buyers", run.requests);
         Ok(run)
     }
 

@@ -1,7 +1,8 @@
-//! Payments through the sandbox over HTTP, on the embedded default and on PostgreSQL: `make bench`.
+//! Payments through the sandbox over HTTP, and replies to webhooks of Stripe, on the embedded default and on PostgreSQL: `make bench`.
 //!
 //! First buyers hold units, then all of them pay over 256 connections, each order once. A payment is counted when its reply says that the
-//! order is confirmed, so it is durable. The generator shares the cores with the server. `--binary=PATH` measures another build of it.
+//! order is confirmed, so it is durable. A webhook is signed and of a payment that the shop does not have; its reply says that it is kept. The
+//! generator shares the cores with the server. `--binary=PATH` measures another build of it.
 
 #![expect(clippy::print_stdout, reason = "a program whose output is a table")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
@@ -18,10 +19,17 @@ use reqwest::Client;
 use serde_json::{Value, json};
 use server::auth::tokens;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use test_servers::postgres::PostgresServer;
+use test_servers::stripe::{self, StripeStandIn, TEST_KEY, TEST_WEBHOOK_SECRET};
 
 const CONNECTIONS: usize = 256;
+
+/// Stripe sends some at a time.
+const WEBHOOK_CONNECTIONS: usize = 16;
+
+/// A webhook of Stripe is answered within this time, the slowest, too.
+const WEBHOOK_REPLY_MS_MAX: f64 = 100.0;
 
 /// Where the ledger and the tables are, and the payments a second that are wanted of each.
 const BACKENDS: [(&str, f64, f64); 2] = [("SQLite", 2_000.0, 3_000.0), ("PostgreSQL", 1_000.0, 1_000.0)];
@@ -63,6 +71,7 @@ fn main() -> anyhow::Result<()> {
         "| payments on | payments/s | wanted | reach for | | p50, ms | p99, ms | orders/s before them | p99, ms |"
     );
     println!("| --- | ---: | ---: | ---: | --- | ---: | ---: | ---: | ---: |");
+    let mut webhooks = Vec::new();
     for (backend, wanted, reach_for) in BACKENDS.into_iter().filter(|(name, ..)| name.contains(only)) {
         let folder = tempfile::tempdir()?;
         let postgres = (backend == "PostgreSQL").then(PostgresServer::start_durable);
@@ -70,8 +79,8 @@ fn main() -> anyhow::Result<()> {
         let key = folder.path().join("key.pem");
         tokens::read_or_create_key(&key)?;
         let key_path = key.display().to_string();
-        let on_database = database.iter().flat_map(|url| ["--database", url]);
-        let flags: Vec<&str> = ["--token-key", &key_path].into_iter().chain(on_database).collect();
+        let on_database: Vec<&str> = database.iter().flat_map(|url| ["--database", url]).collect();
+        let flags = [&["--token-key", key_path.as_str()][..], &on_database].concat();
         let instance = Instance::serve_binary(binary, &folder.path().join("data"), &flags);
         let shop = Shop::enter(&instance, &key)?;
         let buyers = std::fs::read_to_string(shop.tokens(folder.path(), payments)?)?;
@@ -91,22 +100,71 @@ fn main() -> anyhow::Result<()> {
             held.per_second(),
             held.percentile_ms(99),
         );
+        drop(instance);
+        let stripe = StripeStandIn::start();
+        let secrets = [("key", TEST_KEY), ("secret", TEST_WEBHOOK_SECRET)];
+        let secrets = secrets.map(|(name, text)| (folder.path().join(name), text));
+        for (path, text) in &secrets {
+            std::fs::write(path, text)?;
+        }
+        let [key, secret] = secrets.map(|(path, _)| path.display().to_string());
+        let paid = [
+            &["--payments", "stripe", "--public-url", "https://shop.example", "--stripe-api", stripe.url()][..],
+            &["--stripe-key-file", &key, "--stripe-webhook-secret-file", &secret],
+        ];
+        let flags = [flags, paid.concat()].concat();
+        let instance = Instance::serve_binary(binary, &folder.path().join("data"), &flags);
+        webhooks.push((backend, runtime.block_on(send_webhooks(&instance.url, payments))?));
+    }
+    println!("\n| webhooks on | a second | p50, ms | p99, ms | slowest, ms | wanted, ms | |");
+    println!("| --- | ---: | ---: | ---: | ---: | ---: | --- |");
+    for (backend, times) in webhooks {
+        let slowest_ms = times.percentile_ms(100);
+        println!(
+            "| {backend} | {:.0} | {:.1} | {:.1} | **{slowest_ms:.1}** | {WEBHOOK_REPLY_MS_MAX:.0} | {} |",
+            times.per_second(),
+            times.percentile_ms(50),
+            times.percentile_ms(99),
+            if slowest_ms > WEBHOOK_REPLY_MS_MAX { "missed" } else { "met" },
+        );
     }
     Ok(())
+}
+
+/// Sends webhooks of payments that the shop does not have, as another shop on the same account causes them.
+async fn send_webhooks(url: &str, count: usize) -> anyhow::Result<PhaseTimes> {
+    let client = Client::builder().pool_max_idle_per_host(WEBHOOK_CONNECTIONS).build()?;
+    let now_s = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())?;
+    let events = (0..count).map(|number| {
+        let payment = uuid::Uuid::new_v4().to_string();
+        let session = json!({"object": "checkout.session", "metadata": {"doorbuster_payment": payment}});
+        let event = json!({"id": format!("evt_{number}"), "object": "event", "type": "checkout.session.completed",
+            "livemode": false, "data": {"object": session}});
+        let body = event.to_string();
+        (stripe::sign(TEST_WEBHOOK_SECRET, now_s, body.as_bytes()), body)
+    });
+    let (times, _) = run_phase(events.collect(), WEBHOOK_CONNECTIONS, async |(signature, body)| {
+        let request = client.post(format!("{url}/webhooks/stripe")).header("stripe-signature", signature);
+        let status = request.body(body).send().await?.status();
+        anyhow::ensure!(status.is_success(), "a webhook was answered with {status}");
+        Ok(())
+    })
+    .await?;
+    Ok(times)
 }
 
 /// Has each buyer hold a unit, and then pay for it.
 async fn hold_and_pay(url: &str, sale: &str, buyers: &str) -> anyhow::Result<(PhaseTimes, PhaseTimes)> {
     let client = Client::builder().pool_max_idle_per_host(CONNECTIONS).build()?;
     let buyers: Vec<String> = buyers.lines().map(str::to_owned).collect();
-    let (holding, orders) = run_phase(buyers, async |token| {
+    let (holding, orders) = run_phase(buyers, CONNECTIONS, async |token| {
         let body = json!({"flashSaleId": sale, "quantity": 1});
         let order = post(&client, &format!("{url}/api/v1/orders"), &token, &body).await?;
         let id = order["id"].as_str().context("an order without an id")?.to_owned();
         Ok(HeldOrder { id, token })
     })
     .await?;
-    let (paying, _) = run_phase(orders, async |order: HeldOrder| {
+    let (paying, _) = run_phase(orders, CONNECTIONS, async |order: HeldOrder| {
         let path = format!("{url}/api/v1/orders/{}/pay", order.id);
         let paid = post(&client, &path, &order.token, &json!({"method": "sandbox:approve"})).await?;
         anyhow::ensure!(paid["status"] == "confirmed", "a payment was answered with {paid}");
@@ -116,9 +174,10 @@ async fn hold_and_pay(url: &str, sale: &str, buyers: &str) -> anyhow::Result<(Ph
     Ok((holding, paying))
 }
 
-/// Makes a request for each item, [`CONNECTIONS`] at a time.
+/// Makes a request for each item, some at a time.
 async fn run_phase<T, U>(
     items: Vec<T>,
+    connections: usize,
     request: impl AsyncFn(T) -> anyhow::Result<U>,
 ) -> anyhow::Result<(PhaseTimes, Vec<U>)> {
     let began = Instant::now();
@@ -128,7 +187,7 @@ async fn run_phase<T, U>(
             let reply = request(item).await?;
             anyhow::Ok((began.elapsed(), reply))
         })
-        .buffer_unordered(CONNECTIONS)
+        .buffer_unordered(connections)
         .try_collect()
         .await?;
     let all = began.elapsed();

@@ -69,7 +69,7 @@ fn with_accounts<T>(
         let key = tokens::generate_key().map_err(anyhow::Error::from)?;
         let passwords = PasswordPool::start(1).map_err(anyhow::Error::from)?;
         let tokens = AccessTokens::new(key, 60, 1);
-        let service = AccountService { now, store, tokens, passwords, refresh_ttl_ms: 60_000 };
+        let service = AccountService { now, store, tokens, passwords, refresh_ttl_ms: 60_000, mails: None };
         let done = work(&service).await;
         service.store.close().await;
         done

@@ -89,7 +89,14 @@ async fn create_sale(shop: &Shop, slug: &str) -> Result<ListedSale, CommandError
         },
     };
     let slug = Some(require_valid(Slug::try_from(slug.to_owned()))?);
-    let draft = SaleDraft { product: product.id, slug, policy, limit_by: LimitScope::Account, made_by: None };
+    let draft = SaleDraft {
+        product: product.id,
+        slug,
+        policy,
+        limit_by: LimitScope::Account,
+        require_confirmed_email: false,
+        made_by: None,
+    };
     require_accepted(sales::create(shop, draft, None).await)
 }
 

@@ -3,13 +3,15 @@
 
 use super::database::{DatabaseUrl, refuse_unfinished_move};
 use super::{CommandError, print_line, runtime};
-use crate::shop::followers::{self, FollowerStatus, RewindRefusal, RewindRequest, RewoundFollower};
+use crate::shop::followers::{
+    self, FollowerFailure, FollowerStatus, RewindRefusal, RewindRequest, RewoundFollower,
+};
 use crate::store::{self, Store};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use engine::record::sqlite::SqliteReader;
 use engine::record::{LedgerReader, ReadError};
-use sale::{EventSeq, SaleId};
+use sale::{EventSeq, SaleId, Timestamp};
 use std::path::{Path, PathBuf};
 
 /// Shows and rewinds the followers of the ledger.
@@ -17,7 +19,8 @@ use std::path::{Path, PathBuf};
 pub enum FollowersCommand {
     /// Shows how far each follower has come in each sale.
     List(FollowersPlace),
-    /// Lets a follower deliver a sale's events again. The projector drops the sale's rows and writes all of them again.
+    /// Lets a follower go through a sale's events again. The projector drops the sale's rows and writes all of them again, webhooks and mail write
+    /// the deliveries and mails that are missing, and Kafka is sent the events again.
     Rewind(RewindArgs),
 }
 
@@ -129,7 +132,17 @@ fn render_list(statuses: &[FollowerStatus]) -> String {
             lines.push(format!("{name:name_len$}  {id:36}  {delivered:>12}  {last:>12}  {behind:>12}"));
         }
     }
+    for status in statuses {
+        if let Some(failure) = status.failure.as_ref().filter(|failure| failure.ended_at.is_none()) {
+            let FollowerFailure { began_at, reason, .. } = failure;
+            lines.push(format!("{} has failed since {}: {reason}", status.name, format_moment(*began_at)));
+        }
+    }
     lines.join("\n")
+}
+
+fn format_moment(at: Timestamp) -> String {
+    jiff::Timestamp::from_millisecond(at.0).map_or_else(|_| at.0.to_string(), |at| at.to_string())
 }
 
 fn describe_rewound(request: &RewindRequest, rewound: RewoundFollower) -> String {
@@ -139,10 +152,18 @@ fn describe_rewound(request: &RewindRequest, rewound: RewoundFollower) -> String
     } else {
         format!("--seq {seq} was not used: the {name} cannot go back to the middle of a sale. ")
     };
-    let how =
-        if rewound.rewrites_sale { "It drops the sale's rows and writes all of them again. " } else { "" };
+    let how = match name.as_str() {
+        _ if rewound.rewrites_sale => "It drops the sale's rows and writes all of them again.",
+        "webhooks" => {
+            "It writes the deliveries that endpoints do not have, also of events older than 30 days, which they get again then. To send one again that \
+             is there, use the page Webhooks or \
+             `POST /api/v1/admin/webhooks/{id}/deliveries/{deliveryId}/resend`."
+        }
+        "mail" => "It writes the mails that are missing, and sends none twice.",
+        _ => "It sends the events after that again, with the same ids.",
+    };
     format!(
-        "{unused}The {name} continues after event {} of sale {sale}. {how}A running instance begins within a second, a stopped one at \
+        "{unused}The {name} continues after event {} of sale {sale}. {how} A running instance begins within a second, a stopped one at \
          its next start.",
         rewound.seq
     )
@@ -161,4 +182,26 @@ fn refusal_error(request: &RewindRequest, refusal: RewindRefusal) -> CommandErro
             format!("--seq: the follower {name} is at event {seq}; it can only go back")
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_rewind_does_is_said_of_each_follower() {
+        let sale = SaleId(uuid::Uuid::from_u128(7));
+        for (name, words) in [
+            ("projector", "writes all of them again"),
+            ("webhooks", "writes the deliveries that endpoints do not have"),
+            ("mail", "sends none twice"),
+            ("kafka", "sends the events after that again"),
+            ("kafka_attempts", "sends the events after that again"),
+        ] {
+            let request = RewindRequest { name: name.to_owned(), sale, seq: EventSeq(0) };
+            let rewound = RewoundFollower { seq: EventSeq(0), rewrites_sale: name == "projector" };
+            let sentence = describe_rewound(&request, rewound);
+            assert!(sentence.contains(words), "{sentence}");
+        }
+    }
 }

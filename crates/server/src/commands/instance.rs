@@ -12,6 +12,10 @@ mod clock_check;
 mod dialects;
 mod file_watch;
 mod followers;
+#[cfg(feature = "kafka")]
+mod kafka;
+mod mail;
+mod payments;
 mod webhooks;
 
 use super::database::{self, DatabaseUrl};
@@ -20,12 +24,13 @@ use super::{CommandError, demo, disk, ledger_loss, rehearse};
 use crate::followers::projector;
 use crate::followers::rounds::FollowerThread;
 use crate::http::dialects::Dialect;
-use crate::http::v1::flash_sales::PreparedSales;
+use crate::http::v1::flash_sales::{PreparedLineFeeds, PreparedSales};
 use crate::http::web::SalePages;
 use crate::http::{AppContext, AppState, ReadinessFlag, ops};
 use crate::shop::peer_changes::PeerChanges;
 use crate::shop::sales;
 use crate::telemetry::metrics::ServerMetrics;
+use crate::telemetry::valkey::ValkeyMemoryGauges;
 use api::{ApiTasks, bind, listen, open_limits};
 use clock_check::{check_clock, read_kernel_sync};
 use dialects::BoundDialects;
@@ -34,7 +39,7 @@ use engine::record::{ReadError, RecordError};
 use engine::{ClockOffset, ClockSkew, ClusterSettings, RunningEngine, StartError, StartMoment, pipeline};
 use file_watch::{OpenedFiles, watch_files};
 use first_admin::{FirstAdmin, make_first_admin};
-use followers::FollowerStarter;
+use followers::{FollowerStarter, ReceiverSettings};
 use open_shop::open_shop;
 use sale::Timestamp;
 use std::net::SocketAddr;
@@ -171,6 +176,9 @@ impl ServerInstance {
         engine: impl FnOnce(&Path) -> Result<RunningEngine, StartError>,
     ) -> Result<Self, CommandError> {
         let edge = settings.edge()?;
+        let receivers = ReceiverSettings::read(&settings)?;
+        mail::check_settings(&settings)?;
+        payments::check_settings(&settings)?;
         // Before anything is opened: an address that is in use fails the start at once.
         let api_socket = match kind {
             InstanceKind::Serve => Some(bind("--listen", settings.listen)?),
@@ -230,6 +238,7 @@ impl ServerInstance {
         let app = Arc::new(AppContext {
             shop: Arc::new(shop),
             prepared: PreparedSales::default(),
+            line_feeds: PreparedLineFeeds::default(),
             sale_pages: SalePages::default(),
             edge,
             started_at,
@@ -240,7 +249,7 @@ impl ServerInstance {
 
         let (stop, stopping) = watch::channel(false);
         let warmup = followers::start_warmup(&mut starter, &app.shop).await?;
-        let receivers = followers::start_receivers(&mut starter, &app.shop, does_due_work)?;
+        let receivers = followers::start_receivers(&mut starter, &app.shop, receivers, does_due_work).await?;
         let dialects = match dialects {
             Some(dialects) => Some(dialects.start(&app, &settings, &stopping).await?),
             None => None,
@@ -253,6 +262,12 @@ impl ServerInstance {
             None => None,
         };
         let mut tasks = Vec::new();
+        tasks.extend(payments::start_notices(&app, &stopping));
+        if let Some(valkey) = settings.valkey()? {
+            let gauges = ValkeyMemoryGauges::default();
+            gauges.register(&app.metrics);
+            tasks.push(tokio::spawn(background::measure_valkey(valkey, gauges, stopping.clone())));
+        }
         if does_due_work {
             tasks.push(webhooks::start_follower(&app, starter.fork(), &stopping));
             tasks.push(webhooks::start_sender(&app, &stopping));
@@ -267,6 +282,7 @@ impl ServerInstance {
         }
         if does_due_work {
             tasks.push(tokio::spawn(Arc::clone(&app.shop.payments).run_reconciler(stopping.clone())));
+            tasks.extend(mail::start_dispatcher(&app, &settings, stopping.clone())?);
         }
         tasks.push(tokio::spawn(background::poll_peers(Arc::clone(&app), peers, stopping)));
         app.ready.set(true);

@@ -19,6 +19,7 @@ use crate::auth::Role;
 use crate::auth::tokens::{self, AccessTokens};
 use anyhow::Context;
 use evidence::PostgresEvidence;
+use rehearsal::context::WatchMode;
 use rehearsal::dialects::DialectError;
 use rehearsal::evidence::EvidenceStore;
 use rehearsal::live::LiveView;
@@ -41,6 +42,14 @@ const PRIVATE_FLAGS: [&str; 7] =
     ["--log", "warn,sqlx=error", "--drain-grace", "1ms", "--drain-timeout", "10s", "--accept-clock"];
 /// Limits of a private instance's dialects: twenty people act for one account of a bot, and none of them should wait for a minute.
 const DIALECT_LIMITS: [&str; 4] = ["--limit-turnstile", "20/1s", "--limit-drop", "200/1m"];
+/// A private instance sends events to a receiver on this machine.
+const EVENT_FLAGS: [&str; 5] = [
+    "--public-url",
+    "http://rehearsal.invalid",
+    "--webhooks-allow-http",
+    "--webhooks-allow-private",
+    "127.0.0.0/8",
+];
 /// Connections that a private instance takes besides those of the crowd.
 const OTHER_CONNECTIONS: usize = 100;
 
@@ -53,11 +62,16 @@ pub fn run(settings: RehearseSettings) -> Result<(), CommandError> {
     settings.check()?;
     report_files::prepare_folder(&settings.report)?;
     let drop = settings.plan_drop()?;
-    let (connections, notes) = connections::choose_connections(settings.connections, drop.crowd.people);
+    let (connections, mut notes) = connections::choose_connections(settings.connections, drop.crowd.people);
+    let (sockets, note) = match settings.watch_mode() {
+        WatchMode::Socket => connections::choose_sockets(drop.crowd.people, connections),
+        WatchMode::Poll | WatchMode::Feed => (0, None),
+    };
+    notes.extend(note);
     runtime()?.block_on(async {
         let stop = StopRequest::listen()?;
         let evidence_store = open_evidence_store(&settings).await?;
-        let instance = open_instance(&settings, connections).await?;
+        let instance = open_instance(&settings, connections, sockets).await?;
         stop.remove_on_exit(&instance);
         let drop = match (&settings.like, &instance) {
             (Some(slug), TargetInstance::Running { url, admin }) => {
@@ -70,7 +84,10 @@ pub fn run(settings: RehearseSettings) -> Result<(), CommandError> {
             tokens: token_source(&settings, &instance)?,
             faults: settings.fault_plan(),
             evidence_store,
+            collects_events: settings.events,
             connections,
+            watch: settings.watch_mode(),
+            sockets,
             allow_live_sale: settings.i_know_this_is_live,
             settings: settings.setting_rows(&drop, connections),
             command: settings.repeat_command(&drop),
@@ -142,7 +159,10 @@ impl StopRequest {
 /// Names the flag that can correct an error.
 fn name_flag(error: RehearsalError) -> CommandError {
     let flag = match &error {
-        RehearsalError::Private(_) | RehearsalError::Stopped => return CommandError::Failed(error.into()),
+        RehearsalError::Private(_) | RehearsalError::Collector(_) | RehearsalError::Stopped => {
+            return CommandError::Failed(error.into());
+        }
+        RehearsalError::EventsRefused { .. } => "--events",
         RehearsalError::Merchant(MerchantError::BadLogin { .. } | MerchantError::NotAdmin { .. }) => {
             "--admin-email"
         }
@@ -160,21 +180,31 @@ fn name_flag(error: RehearsalError) -> CommandError {
 async fn open_instance(
     settings: &RehearseSettings,
     connections: usize,
+    sockets: usize,
 ) -> Result<TargetInstance, CommandError> {
     if let Some(url) = &settings.url {
         return Ok(TargetInstance::Running { url: url.clone(), admin: settings.admin()? });
     }
     let binary = std::env::current_exe().context("this program does not know where it is")?;
     let mut flags: Vec<String> = PRIVATE_FLAGS.iter().map(ToString::to_string).collect();
-    let connections_max = (connections + OTHER_CONNECTIONS).to_string();
+    let connections_max = (connections + sockets + OTHER_CONNECTIONS).to_string();
     // All buyers of a rehearsal come from one address.
     for flag in ["--connections-max", "--connections-per-address"] {
         flags.extend([flag.to_owned(), connections_max.clone()]);
+    }
+    if sockets > 0 {
+        let sockets_max = sockets.to_string();
+        for flag in ["--sockets-max", "--sockets-per-address"] {
+            flags.extend([flag.to_owned(), sockets_max.clone()]);
+        }
     }
     if let Some(dialect) = settings.dialect {
         let name = dialect.rehearsed().name().to_owned();
         flags.extend(["--dialects".to_owned(), name, "--dialect-admin".to_owned(), "open".to_owned()]);
         flags.extend(DIALECT_LIMITS.map(ToOwned::to_owned));
+    }
+    if settings.events {
+        flags.extend(EVENT_FLAGS.map(ToOwned::to_owned));
     }
     let ours = |name: &OsString| name.to_string_lossy().starts_with("DOORBUSTER_");
     let foreign = std::env::vars_os().map(|(name, _)| name).filter(ours).collect();

@@ -2,7 +2,10 @@
 //! acts on them.
 
 mod dialects;
+mod kafka;
+mod mail;
 mod parse;
+mod payments;
 mod webhooks;
 
 use super::CommandError;
@@ -23,7 +26,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use dialects::{DialectArguments, DialectMount};
+pub use kafka::{KafkaArguments, TopicNumbers, is_secret};
+pub use mail::{MailArguments, MailSettings};
 pub use parse::{duration, event_source};
+pub use payments::{PaymentArguments, ProviderName, StripeSettings};
 pub use webhooks::WebhookArguments;
 
 /// The source of events of a shop that has no address.
@@ -62,6 +68,8 @@ pub struct Serve {
     /// Source of the events that other systems read, a URI; by default --public-url, or `urn:doorbuster` without one.
     #[arg(long, env = "DOORBUSTER_EVENTS_SOURCE", value_parser = event_source, value_name = "URI")]
     pub events_source: Option<String>,
+    #[command(flatten)]
+    pub kafka: KafkaArguments,
     /// Proxies whose X-Forwarded-For counts: addresses and networks, with commas between.
     #[arg(long, env = "DOORBUSTER_TRUSTED_PROXIES", value_delimiter = ',', value_parser = network, value_name = "LIST")]
     pub trusted_proxies: Vec<IpNet>,
@@ -75,6 +83,12 @@ pub struct Serve {
 
     #[command(flatten)]
     pub webhooks: WebhookArguments,
+
+    #[command(flatten)]
+    pub mail: MailArguments,
+
+    #[command(flatten)]
+    pub payments: PaymentArguments,
 
     #[command(flatten)]
     pub dialects: DialectArguments,

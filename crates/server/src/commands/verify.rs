@@ -2,6 +2,7 @@
 //! changes nothing, so it may run beside a running instance and on a medium that is only read.
 
 mod findings;
+mod orders;
 mod source;
 mod tables;
 
@@ -19,6 +20,9 @@ use engine::record::postgres::PostgresReader;
 use engine::record::sqlite::{self, SqliteReader, StructureCheck, TornTail};
 use engine::record::{LedgerPage, LedgerReader, ReadError};
 use findings::{VerifyFindings, VerifyRun};
+#[cfg(test)]
+pub(super) use orders::LedgerOrder;
+pub(super) use orders::{LedgerOrders, OrderEnd, read_database_orders, read_folder_orders};
 use sale::{EventSeq, SaleId};
 use source::FolderSource;
 use std::path::{Path, PathBuf};

@@ -5,7 +5,9 @@ use super::database::DatabaseUrl;
 use super::instance::{InstanceKind, ServerInstance};
 use super::rehearse;
 use super::serve::run_until_stopped;
-use super::settings::{OnOff, Serve, WebhookArguments, duration, event_source};
+use super::settings::{
+    KafkaArguments, MailArguments, OnOff, PaymentArguments, Serve, WebhookArguments, duration, event_source,
+};
 use super::valkey::ValkeyUrl;
 use super::{CommandError, print_line, runtime};
 use crate::shop::public_url::PublicUrl;
@@ -37,9 +39,15 @@ pub struct WorkerArgs {
     public_url: Option<PublicUrl>,
     #[command(flatten)]
     webhooks: WebhookArguments,
+    #[command(flatten)]
+    mail: MailArguments,
+    #[command(flatten)]
+    payments: PaymentArguments,
     /// Source of the events that other systems read, a URI; by default --public-url, or `urn:doorbuster` without one.
     #[arg(long, env = "DOORBUSTER_EVENTS_SOURCE", value_parser = event_source, value_name = "URI")]
     events_source: Option<String>,
+    #[command(flatten)]
+    kafka: KafkaArguments,
     /// Ed25519 key (PKCS#8 PEM) that signs access tokens: the same as that of the other instances.
     #[arg(long, env = "DOORBUSTER_TOKEN_KEY", value_name = "FILE")]
     token_key: Option<PathBuf>,
@@ -82,7 +90,10 @@ impl WorkerArgs {
             data: self.data.clone(),
             public_url: self.public_url.clone(),
             webhooks: self.webhooks.clone(),
+            mail: self.mail.clone(),
+            payments: self.payments.clone(),
             events_source: self.events_source.clone(),
+            kafka: self.kafka.clone(),
             token_key: self.token_key.clone(),
             drain_timeout: self.drain_timeout,
             accept_older_ledger: self.accept_older_ledger,

@@ -29,7 +29,7 @@ const PAYMENTS_INTERVAL: Duration = Duration::from_millis(200);
 /// is recorded by then, and may have changed it.
 const MOMENT_GRACE_MS: i64 = 1_000;
 /// How often it is noted that the receiver runs.
-const SEEN_INTERVAL_MS: i64 = 3_600_000;
+const SEEN_INTERVAL_MS: i64 = 600_000;
 
 /// Starts the follower of a receiver on a thread of its own.
 ///
@@ -51,31 +51,18 @@ pub(super) struct EventFollower<R> {
     /// Each sale as it was after the last event that is delivered.
     folds: HashMap<SaleId, SaleFold>,
     numbers: HashMap<SaleId, SaleNumber>,
-    payments: PaymentCursor,
+    /// When the payments' outbox was read last, if nothing was in it.
+    payments_empty_at: Option<Instant>,
     seen_at: Timestamp,
-}
-
-/// How far the payments' outbox is delivered.
-struct PaymentCursor {
-    no: i64,
-    /// When it was read last, if nothing was in it.
-    found_empty_at: Option<Instant>,
 }
 
 impl<R: EventReceiver> SharedFollower for EventFollower<R> {
     const NAME: &'static str = R::NAME;
 
     async fn begin_delivery(&mut self, tables: &Store, engine: &Engine) -> Result<(), FollowerError> {
-        let now = engine.now();
-        let known = match event_receivers::find(tables, R::NAME).await? {
-            Some(known) => known,
-            None => {
-                begin_receiver::<R>(tables, engine, now).await?;
-                event_receivers::find(tables, R::NAME).await?.ok_or(FollowerError::Overtaken)?
-            }
-        };
+        let known = begin::<R>(tables, engine).await?;
         self.seen_at = known.seen_at;
-        self.payments = PaymentCursor { no: known.payment_no, found_empty_at: None };
+        self.payments_empty_at = None;
         self.folds.clear();
         self.numbers.clear();
         for (sale, text) in event_receivers::list_states(tables, R::NAME).await? {
@@ -95,12 +82,12 @@ impl<R: EventReceiver> SharedFollower for EventFollower<R> {
     async fn deliver(&mut self, batch: &SharedBatch<'_>) -> Result<Delivery, FollowerError> {
         let of = self.published_sale(batch.engine, batch.sale).await?;
         let mut fold = self.load_fold(batch).await?;
-        let mut events = Vec::with_capacity(batch.entries.len());
-        for entry in batch.entries {
+        let count = batch.entries.len().min(self.receiver.batch_len().max(1));
+        let mut events = Vec::with_capacity(count);
+        for entry in batch.entries.iter().take(count) {
             self.publisher.publish_entry(&mut fold, of, entry, &mut events);
         }
         self.receiver.deliver(batch.tables, &events).await?;
-        let count = batch.entries.len();
         let mut writing = batch.tables.begin().await?;
         batch.advance(&mut writing, count).await?;
         self.record(&mut writing, batch.sale, &fold, &events).await?;
@@ -141,7 +128,7 @@ impl<R: EventReceiver> EventFollower<R> {
             publisher,
             folds: HashMap::new(),
             numbers: HashMap::new(),
-            payments: PaymentCursor { no: 0, found_empty_at: None },
+            payments_empty_at: None,
             seen_at: Timestamp::default(),
         }
     }
@@ -208,13 +195,17 @@ impl<R: EventReceiver> EventFollower<R> {
 
     /// Delivers a batch of steps of payments. True when more may wait.
     async fn deliver_payments(&mut self, tables: &Store) -> Result<bool, FollowerError> {
-        if self.payments.found_empty_at.is_some_and(|at| at.elapsed() < PAYMENTS_INTERVAL) {
+        if self.payments_empty_at.is_some_and(|at| at.elapsed() < PAYMENTS_INTERVAL) {
             return Ok(false);
         }
         payment_events::number_new(tables, PAYMENTS_MAX).await?;
-        let rows = payment_events::list_after(tables, self.payments.no, PAYMENTS_MAX).await?;
+        // A rewind has perhaps set it back.
+        let known = event_receivers::find(tables, R::NAME).await?.ok_or(FollowerError::Overtaken)?;
+        let from = known.payment_no;
+        let limit = u32::try_from(self.receiver.batch_len().max(1)).unwrap_or(PAYMENTS_MAX).min(PAYMENTS_MAX);
+        let rows = payment_events::list_after(tables, from, limit).await?;
         let Some(last) = rows.last() else {
-            self.payments.found_empty_at = Some(start_stopwatch());
+            self.payments_empty_at = Some(start_stopwatch());
             return Ok(false);
         };
         let mut events = Vec::with_capacity(rows.len());
@@ -223,13 +214,12 @@ impl<R: EventReceiver> EventFollower<R> {
         }
         self.receiver.deliver(tables, &events).await?;
         let mut writing = tables.begin().await?;
-        let (from, to) = (self.payments.no, last.no);
-        if !event_receivers::advance_payments(&mut writing, R::NAME, from, to).await? {
+        if !event_receivers::advance_payments(&mut writing, R::NAME, from, last.no).await? {
             return Err(FollowerError::Overtaken);
         }
         self.receiver.record(&mut writing, &events).await?;
         writing.commit().await?;
-        self.payments = PaymentCursor { no: to, found_empty_at: None };
+        self.payments_empty_at = None;
         self.receiver.handle_recorded();
         Ok(true)
     }
@@ -245,6 +235,21 @@ impl<R: EventReceiver> EventFollower<R> {
         self.receiver.record(writing, events).await?;
         put_state::<R>(writing, sale, fold).await
     }
+}
+
+/// Has a receiver that is switched on for the first time begin, and returns where it is.
+///
+/// # Errors
+/// When the tables or the ledger cannot be used.
+pub async fn begin<R: EventReceiver>(
+    tables: &Store,
+    engine: &Engine,
+) -> Result<event_receivers::EventReceiverRow, FollowerError> {
+    if let Some(known) = event_receivers::find(tables, R::NAME).await? {
+        return Ok(known);
+    }
+    begin_receiver::<R>(tables, engine, engine.now()).await?;
+    event_receivers::find(tables, R::NAME).await?.ok_or(FollowerError::Overtaken)
 }
 
 /// Writes that a receiver is switched on for the first time, and where it begins.

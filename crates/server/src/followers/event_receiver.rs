@@ -24,6 +24,11 @@ pub trait EventReceiver: Send + 'static {
     /// How it works.
     const PACE: FollowerPace = EVENT_PACE;
 
+    /// Events of the ledger, or steps of payments, of which the next batch is made at most. It is not more than [`Self::PACE`] says.
+    fn batch_len(&self) -> usize {
+        Self::PACE.batch_len_max
+    }
+
     /// Sends a batch to another system. The offset is committed when this has returned. It may read `tables`, which are the tables by the
     /// follower's own connection.
     ///

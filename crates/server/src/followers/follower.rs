@@ -195,7 +195,7 @@ pub enum SaleInterest {
 pub struct FollowerPace {
     /// Events a batch, at most: this bounds the memory.
     pub batch_len_max: usize,
-    /// While the pipeline is busy the follower rests so many times as long as it worked.
+    /// While the pipeline is busy, or writers of the tables wait while it catches up, it rests so many times as long as it worked.
     pub rest_factor: u32,
     /// It rests at least so long once it has caught up, so that a rush is read in long batches.
     pub rest_min: Duration,

@@ -32,8 +32,9 @@ pub use crate::shop::projection::FOLLOWER_NAME;
 pub struct ProjectorSettings {
     /// Events a transaction, at most. A few hundred take a few milliseconds, which a registration may have to wait.
     pub events_max: usize,
-    /// While the pipeline is busy it rests so many times as long as it worked: 24 leaves it 4 % of a core, some 2,000 events a
-    /// second. Buyers do not notice, because their reads come from the engine; the tables catch up when the rush is over.
+    /// While the pipeline is busy, or requests wait to write into the tables, it rests so many times as long as it worked: 24 leaves it
+    /// 4 % of a core, some 2,000 events a second. Buyers do not notice, because their reads come from the engine; the tables catch up when
+    /// the rush is over.
     pub rest_factor: u32,
     /// False for a process that leaves the writing to others.
     pub may_write: bool,

@@ -41,6 +41,11 @@ pub(super) trait FollowerRounds: Send + 'static {
     /// Resolves when there is work although nothing new was published.
     fn wait_for_work(&self) -> impl Future<Output = ()>;
 
+    /// How many writers of the tables have had to wait for another one so far, followers not counted.
+    fn count_write_waits(&self) -> u64 {
+        0
+    }
+
     /// Called after a round that failed.
     fn handle_failure(&mut self) -> impl Future<Output = ()>;
 
@@ -115,7 +120,7 @@ async fn run_rounds<R: FollowerRounds>(
     // The channel of a follower that was dropped is closed: that stops it, too.
     while stopping.has_changed().is_ok() && !*stopping.borrow() {
         changes.borrow_and_update();
-        let started = start_stopwatch();
+        let (started, waits) = (start_stopwatch(), rounds.count_write_waits());
         let result = if R::STOPS_IN_A_ROUND {
             tokio::select! {
                 result = rounds.run_round() => result,
@@ -124,13 +129,12 @@ async fn run_rounds<R: FollowerRounds>(
         } else {
             rounds.run_round().await
         };
-        let is_busy = changes.has_changed().unwrap_or(false);
-        let busy_rest =
-            if is_busy { (started.elapsed() * pace.rest_factor).min(REST_MAX) } else { Duration::ZERO };
+        let activity = RoundActivity {
+            is_selling: changes.has_changed().unwrap_or(false),
+            has_writer_waited: rounds.count_write_waits() > waits,
+        };
         let rest = match &result {
-            Ok(RoundResult::More) => busy_rest,
-            Ok(RoundResult::CaughtUp) => busy_rest.max(pace.rest_min),
-            Ok(RoundResult::Observed) => OBSERVE_INTERVAL,
+            Ok(round) => find_rest(*round, started.elapsed(), activity, &pace),
             Err(FollowerError::ReceiverGone) => break,
             Err(failure) => {
                 let retry = backoff.next_delay();
@@ -174,6 +178,33 @@ async fn run_rounds<R: FollowerRounds>(
         }
     }
     rounds.finish().await;
+}
+
+/// What went on beside a round.
+#[derive(Clone, Copy, Debug)]
+struct RoundActivity {
+    /// Whether events were published.
+    is_selling: bool,
+    /// Whether a writer of the tables had to wait for another one.
+    has_writer_waited: bool,
+}
+
+/// How long a follower rests after a round that took `elapsed`. One that has much to catch up with would take each second turn at the
+/// tables, and buyers whose requests write into them would wait for it: it rests then, too.
+fn find_rest(
+    round: RoundResult,
+    elapsed: Duration,
+    activity: RoundActivity,
+    pace: &FollowerPace,
+) -> Duration {
+    let busy_rest = (elapsed * pace.rest_factor).min(REST_MAX);
+    match round {
+        RoundResult::Observed => OBSERVE_INTERVAL,
+        RoundResult::More if activity.is_selling || activity.has_writer_waited => busy_rest,
+        RoundResult::More => Duration::ZERO,
+        RoundResult::CaughtUp if activity.is_selling => busy_rest.max(pace.rest_min),
+        RoundResult::CaughtUp => pace.rest_min,
+    }
 }
 
 /// The time from the first failed round to the next one that works.
@@ -230,6 +261,7 @@ fn log_failure(name: &'static str, failure: &FollowerError, retry: Duration) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::backoff::BackoffLimits;
     use super::*;
 
     #[test]
@@ -252,5 +284,28 @@ mod tests {
         outage.begin(at(5));
         assert_eq!(outage.end(at(8)), Some(Duration::from_secs(7)));
         assert_eq!(outage.end(at(9)), None);
+    }
+
+    #[test]
+    fn who_has_much_to_catch_up_with_rests_when_writers_wait_or_buyers_buy() {
+        let pace = FollowerPace {
+            batch_len_max: 400,
+            rest_factor: 24,
+            rest_min: Duration::from_millis(3),
+            idle_max: Duration::from_millis(250),
+            nice: 10,
+            backoff: BackoffLimits::OWN_STORES,
+        };
+        let rest_ms = |round, elapsed_ms, is_selling, has_writer_waited| {
+            let activity = RoundActivity { is_selling, has_writer_waited };
+            find_rest(round, Duration::from_millis(elapsed_ms), activity, &pace).as_millis()
+        };
+        assert_eq!(rest_ms(RoundResult::More, 10, false, false), 0);
+        assert_eq!(rest_ms(RoundResult::More, 10, true, false), 240);
+        assert_eq!(rest_ms(RoundResult::More, 10, false, true), 240);
+        assert_eq!(rest_ms(RoundResult::More, 1_000, false, true), 500, "never longer");
+        // What little is new is written at once: an admin's list waits for it.
+        assert_eq!(rest_ms(RoundResult::CaughtUp, 10, false, true), 3);
+        assert_eq!(rest_ms(RoundResult::CaughtUp, 10, true, false), 240);
     }
 }

@@ -16,6 +16,7 @@ use crate::store::followers::{self, FollowerOffset};
 use crate::telemetry::followers::FollowerMetrics;
 use engine::Engine;
 use engine::clock::start_stopwatch;
+use engine::error_text::describe_error;
 use sale::{EventSeq, SaleId};
 use std::collections::HashMap;
 use std::io;
@@ -82,6 +83,8 @@ pub(super) struct SharedRounds<F> {
     context: SharedContext,
     session: Option<FollowerSession>,
     rounds_observed: u32,
+    /// Whether the tables may say that its receiver takes no events.
+    has_failed: bool,
 }
 
 /// A connection to the tables, and what this process is while it has it.
@@ -109,6 +112,7 @@ impl<F: SharedFollower> FollowerRounds for SharedRounds<F> {
             },
         };
         let result = self.run_in(&mut session).await;
+        let result = self.record_outcome(&session.tables, result).await;
         // After a failure the session is kept for `handle_failure`, which closes it.
         self.session = Some(session);
         let result = result?;
@@ -120,6 +124,10 @@ impl<F: SharedFollower> FollowerRounds for SharedRounds<F> {
 
     async fn wait_for_work(&self) {
         std::future::pending().await
+    }
+
+    fn count_write_waits(&self) -> u64 {
+        self.context.store.count_write_waits()
     }
 
     /// The tables, not the memory, say what was delivered; and the lock, if this process had it, ends with the connection.
@@ -147,7 +155,29 @@ impl<F: SharedFollower> FollowerRounds for SharedRounds<F> {
 
 impl<F: SharedFollower> SharedRounds<F> {
     pub(super) fn new(follower: F, context: SharedContext) -> Self {
-        Self { follower, context, session: None, rounds_observed: 0 }
+        Self { follower, context, session: None, rounds_observed: 0, has_failed: true }
+    }
+
+    /// Writes how the receiver is when that has changed, for the operators. After a start the tables may have an outage that is over.
+    async fn record_outcome(
+        &mut self,
+        tables: &Store,
+        result: Result<RoundResult, FollowerError>,
+    ) -> Result<RoundResult, FollowerError> {
+        let now = self.context.engine.now();
+        match &result {
+            Err(failure @ FollowerError::Delivery(_)) => {
+                self.has_failed = true;
+                // The failure itself says more than that it could not be recorded.
+                let _ = followers::record_failure(tables, F::NAME, &describe_error(failure), now).await;
+            }
+            Ok(RoundResult::More | RoundResult::CaughtUp) if self.has_failed => {
+                followers::end_failure(tables, F::NAME, now).await?;
+                self.has_failed = false;
+            }
+            _ => {}
+        }
+        result
     }
 
     async fn run_in(&mut self, session: &mut FollowerSession) -> Result<RoundResult, FollowerError> {
@@ -159,11 +189,17 @@ impl<F: SharedFollower> SharedRounds<F> {
             self.follower.begin_delivery(tables, &self.context.engine).await?;
             let mut offsets = HashMap::new();
             self.read_offsets(tables, &mut offsets).await?;
+            // Another process may have left an outage that is over.
+            self.has_failed = true;
             *role = FollowerRole::Leader { offsets, checked_at: start_stopwatch() };
         }
         let (has_more, is_leader) = match role {
             FollowerRole::Leader { offsets, checked_at } => {
                 if checked_at.elapsed() >= OFFSETS_CHECK_INTERVAL {
+                    // The pool replaces a connection that was cut, and the lock has ended with the old one.
+                    if !tables.try_lock_follower(F::NAME).await? {
+                        return Err(FollowerError::Overtaken);
+                    }
                     self.read_offsets(tables, offsets).await?;
                     *checked_at = start_stopwatch();
                 }

@@ -13,6 +13,8 @@ mod orders_csv;
 
 mod refund;
 
+mod payments;
+
 mod receipt;
 
 mod dashboard;
@@ -37,6 +39,8 @@ mod webhooks;
 
 mod accounts;
 
+mod mails;
+
 mod csv;
 
 use super::AppState;
@@ -51,6 +55,7 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(orders::routes())
         .merge(orders_csv::routes())
         .merge(refund::routes())
+        .merge(payments::routes())
         .merge(receipt::routes())
         .merge(dashboard::routes())
         .merge(series::routes())
@@ -60,6 +65,7 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(followers::routes())
         .merge(webhooks::routes())
         .merge(accounts::routes())
+        .merge(mails::routes())
 }
 
 /// Runs an edit to its end, even if the client disconnects: the engine and the tables must both get it.

@@ -11,9 +11,14 @@ use axum::routing::get;
 use bytes::Bytes;
 use documents::PublishedEventDocument;
 use std::sync::Arc;
-use utoipa::openapi::schema::{ArrayItems, Schema};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr};
+use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathItem};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::schema::{ArrayItems, ObjectBuilder, Schema, Type};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{
+    ComponentsBuilder, Content, HttpMethod, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Paths,
+    PathsBuilder, Ref, RefOr, Required, Response as ResponseSchema,
+};
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_swagger_ui::Config;
 
@@ -24,7 +29,6 @@ pub const PATHS: [&str; 5] = ["/openapi.json", "/docs", "/docs/", "/docs/{*file}
 #[must_use]
 pub fn base_description() -> OpenApi {
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
-    // No operation sends it: other systems get it by other ways.
     let mut event_types = Vec::new();
     PublishedEventDocument::schemas(&mut event_types);
     OpenApiBuilder::new()
@@ -48,7 +52,43 @@ pub fn base_description() -> OpenApi {
                 .schema(PublishedEventDocument::name(), PublishedEventDocument::schema())
                 .build(),
         ))
+        .webhooks(Some(describe_webhook()))
         .build()
+}
+
+/// The request that endpoints of webhooks get: the document of an event, signed by Standard Webhooks.
+fn describe_webhook() -> Paths {
+    let header = |name: &str, description: &str| -> Parameter {
+        ParameterBuilder::new()
+            .name(name)
+            .parameter_in(ParameterIn::Header)
+            .required(Required::True)
+            .description(Some(description))
+            .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+            .build()
+    };
+    let body = Content::new(Some(Ref::from_schema_name(PublishedEventDocument::name())));
+    let operation = OperationBuilder::new()
+        .operation_id(Some("receiveEvent"))
+        .summary(Some("An event, sent to an endpoint of webhooks."))
+        .description(Some(
+            "After a reply other than 2xx and 410 it is sent again, with the same `webhook-id`. Endpoints are made by \
+             `POST /api/v1/admin/webhooks`.",
+        ))
+        .parameter(header("webhook-id", "The id of the event, the same for each try."))
+        .parameter(header("webhook-timestamp", "When it is sent, in seconds since 1970."))
+        .parameter(header("webhook-signature", "`v1,` and the HMAC-SHA256; two, with a space between, during a rotation."))
+        .request_body(Some(
+            RequestBodyBuilder::new()
+                .required(Some(Required::True))
+                .content("application/cloudevents+json", body)
+                .build(),
+        ))
+        .response("2XX", ResponseSchema::new("The receiver has the event."))
+        .response("410", ResponseSchema::new("The receiver is gone: the endpoint is switched off."))
+        .response("429", ResponseSchema::new("The receiver wants fewer requests; `Retry-After` is honoured."))
+        .securities(Some(Vec::<SecurityRequirement>::new()));
+    PathsBuilder::new().path("event", PathItem::new(HttpMethod::Post, operation)).build()
 }
 
 /// Adds what the tables of operations and of bounds say, and what the generator of the description leaves out.

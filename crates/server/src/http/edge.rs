@@ -19,7 +19,7 @@ use super::problem::{Problem, ProblemKind, kind};
 use super::routes::{Endpoint, RouteTable};
 use super::server::ConnectionLimit;
 use super::sockets::{self, SocketService};
-use super::{AppState, client_address, extract};
+use super::{AppState, client_address, extract, provider_notices};
 use crate::telemetry::WorkTimer;
 use crate::telemetry::metrics::{Counter, Gauge, ServerMetrics};
 use axum::Router;
@@ -28,7 +28,7 @@ use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use axum::response::IntoResponse;
 use bytes::Bytes;
-use default_headers::{API_POLICY, PAGE_POLICY, apply_default_headers, security_headers};
+use default_headers::DefaultHeaders;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use hyper::body::Incoming;
@@ -63,8 +63,7 @@ pub struct HttpEdge {
     routes: RouteTable,
     ids: RequestIds,
     problems: ProblemCounters,
-    api_headers: HeaderMap,
-    page_headers: HeaderMap,
+    default_headers: DefaultHeaders,
     /// The dialect that this edge serves; `None` for the native API.
     dialect: Option<DialectState>,
     /// Dialects that are served below their prefix.
@@ -81,8 +80,7 @@ impl HttpEdge {
             routes: RouteTable::new(openapi, &app.metrics),
             ids: RequestIds::new(),
             problems: ProblemCounters::new(&app.metrics),
-            api_headers: security_headers(API_POLICY),
-            page_headers: security_headers(PAGE_POLICY),
+            default_headers: DefaultHeaders::new(),
             dialect: None,
             mounted: Vec::new(),
             app,
@@ -100,8 +98,7 @@ impl HttpEdge {
             routes: RouteTable::for_dialect(state.dialect, &endpoints, &app.metrics),
             ids: RequestIds::new(),
             problems: ProblemCounters::new(&app.metrics),
-            api_headers: security_headers(API_POLICY),
-            page_headers: security_headers(PAGE_POLICY),
+            default_headers: DefaultHeaders::new(),
             dialect: Some(state),
             mounted: Vec::new(),
             app,
@@ -187,8 +184,7 @@ impl HttpEdge {
         if endpoint.is_compressed {
             response = compression::compress_json(response, accept_encoding).await;
         }
-        let template = if endpoint.is_page { &self.page_headers } else { &self.api_headers };
-        apply_default_headers(response.headers_mut(), template);
+        self.default_headers.apply(response.headers_mut(), endpoint.is_page);
         if let Some(decision) = decision {
             decision.write_headers(response.headers_mut());
         }
@@ -217,7 +213,7 @@ impl HttpEdge {
         let status = problem.kind().status;
         edge.routes.unknown().metrics.observe(status, 0.0);
         let mut response = edge.render_problem(problem, "*", Response::new(Body::empty()));
-        apply_default_headers(response.headers_mut(), &edge.api_headers);
+        edge.default_headers.apply(response.headers_mut(), false);
         let headers = head_reply::find_origin(head).map(|origin| (header::ORIGIN, origin));
         let cors = edge.cors_at(path);
         cors.write_headers(cors.allowed_origin(&headers.into_iter().collect()), response.headers_mut());
@@ -278,7 +274,9 @@ impl HttpEdge {
         }
         let mut request =
             request.map(|body| if body.is_end_stream() { Body::empty() } else { Body::new(body) });
-        if is_too_long(request.headers(), settings.body_len_max) {
+        // Webhooks of a provider have a limit of their own, in their handler.
+        let is_webhook = request.uri().path() == provider_notices::PATH;
+        if !is_webhook && extract::is_longer_than(request.headers(), settings.body_len_max) {
             if !request.headers().contains_key(header::EXPECT) {
                 extract::discard_body(request.into_body()).await;
             }
@@ -438,12 +436,6 @@ fn render_dialect_error(
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     rendered
-}
-
-fn is_too_long(headers: &HeaderMap, len_max: usize) -> bool {
-    let Some(value) = headers.get(header::CONTENT_LENGTH) else { return false };
-    let len = value.to_str().ok().and_then(|text| text.parse::<u64>().ok());
-    len.is_some_and(|len| len > len_max as u64)
 }
 
 /// Gives a rendered error the headers that the reply already had.

@@ -7,8 +7,8 @@ use super::problem::{Problem, kind};
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use documents::EventType;
-use documents::published_event::data_schema;
+use documents::published_event::{data_schema, test_data_schema, test_event_type};
+use documents::{EventType, TEST_EVENT_NAME};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -25,9 +25,15 @@ pub fn router() -> OpenApiRouter<AppState> {
         type may be without `doorbuster.`")),
     responses((status = 200, description = "The schema", body = Object, content_type = "application/schema+json")))]
 async fn event_schema(State(app): State<AppState>, Path(file): Path<String>) -> Result<Response, Problem> {
-    let event_type = file.strip_suffix(FILE_END).and_then(|name| name.parse::<EventType>().ok());
-    let event_type = event_type.ok_or_else(|| Problem::new(&kind::NOT_FOUND))?;
-    let schema = data_schema(event_type, &app.shop.events.addresses().schema_url(event_type));
+    let name = file.strip_suffix(FILE_END).ok_or_else(|| Problem::new(&kind::NOT_FOUND))?;
+    let addresses = app.shop.events.addresses();
+    let schema = match name.parse::<EventType>() {
+        Ok(event_type) => data_schema(event_type, &addresses.schema_url(event_type.as_str())),
+        Err(_) if name.strip_prefix(EventType::PREFIX).unwrap_or(name) == TEST_EVENT_NAME => {
+            test_data_schema(&addresses.schema_url(&test_event_type()))
+        }
+        Err(_) => return Err(Problem::new(&kind::NOT_FOUND)),
+    };
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/schema+json")),
         (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300")),

@@ -5,6 +5,7 @@ use super::AppState;
 use super::caller::RequestCaller;
 use super::problem::{FieldError, Problem, kind};
 use crate::auth::{Role, Session};
+use crate::mail::language::BuyerLanguage;
 use crate::shop::accounts;
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -48,7 +49,7 @@ impl<T: DeserializeOwned> FromRequest<AppState> for OptionalJson<T> {
     async fn from_request(request: Request, app: &AppState) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         let body = read_body(body, app.edge.body_len_max).await?;
-        if body.is_empty() {
+        if body.is_empty() || body.trim_ascii() == b"null" {
             return Ok(Self(None));
         }
         let Json(body) = Json::from_request(Request::from_parts(parts, Body::from(body)), app).await?;
@@ -173,6 +174,14 @@ async fn collect_body(body: &mut Body, len_max: usize) -> Result<Bytes, Problem>
         }
     }
     Ok(if all.is_empty() { first } else { all.freeze() })
+}
+
+/// Whether a body is declared to be longer than this.
+#[must_use]
+pub fn is_longer_than(headers: &HeaderMap, len_max: usize) -> bool {
+    let Some(value) = headers.get(header::CONTENT_LENGTH) else { return false };
+    let len = value.to_str().ok().and_then(|text| text.parse::<u64>().ok());
+    len.is_some_and(|len| len > len_max as u64)
 }
 
 /// The problem of a body that is larger than `len_max`.
@@ -423,6 +432,19 @@ impl<S: Send + Sync> FromRequestParts<S> for BuyerSession {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         require_session(parts).map(Self)
+    }
+}
+
+/// The language of the shop that a client's `Accept-Language` prefers.
+#[derive(Debug, Clone, Copy)]
+pub struct PreferredLanguage(pub BuyerLanguage);
+
+impl<S: Send + Sync> FromRequestParts<S> for PreferredLanguage {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let header = parts.headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+        Ok(Self(header.map(BuyerLanguage::from_accept_language).unwrap_or_default()))
     }
 }
 

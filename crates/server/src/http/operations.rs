@@ -54,21 +54,31 @@ static OPERATIONS: &[ApiOperation] = {
     &[
         operation("POST", "/api/v1/auth/register", "registerAccount", Anyone, &[&EMAIL_TAKEN, &USERNAME_TAKEN]),
         operation("POST", "/api/v1/auth/login", "signIn", Anyone, &[&BAD_CREDENTIALS]),
-        operation("POST", "/api/v1/auth/guest", "beginGuestVisit", Anyone, &[&NOT_FOUND]),
+        operation("POST", "/api/v1/auth/guest", "beginGuestVisit", Anyone, &[&NOT_FOUND, &BAD_MAIL_TOKEN]),
+        operation("POST", "/api/v1/auth/forgot", "forgotPassword", Anyone, &[&NOT_FOUND]),
+        operation("POST", "/api/v1/auth/reset", "resetPassword", Anyone, &[&NOT_FOUND, &BAD_MAIL_TOKEN]),
+        operation("POST", "/api/v1/auth/verify", "verifyAddress", Anyone, &[&NOT_FOUND, &BAD_MAIL_TOKEN]),
         operation("POST", "/api/v1/auth/refresh", "refreshSession", Anyone, &[&BAD_REFRESH_TOKEN]),
         operation("POST", "/api/v1/auth/logout", "signOut", Buyer, &[]),
         operation("POST", "/api/v1/auth/sign-out-everywhere", "signOutEverywhere", Buyer, &[&ACCOUNT_UNKNOWN]),
         operation("POST", "/api/v1/auth/password", "changePassword", Buyer, &[&ACCOUNT_UNKNOWN]),
         operation("GET", "/api/v1/auth/me", "getAccount", Buyer, &[]),
 
+        operation("GET", "/api/v1/features", "getFeatures", Anyone, &[]),
+
         operation("GET", "/api/v1/products", "listProducts", Anyone, &[]),
         operation("GET", "/api/v1/products/{id}", "getProduct", Anyone, &[&PRODUCT_UNKNOWN]),
         operation("GET", "/api/v1/flash-sales", "listFlashSales", Anyone, &[]),
         operation("GET", "/api/v1/flash-sales/{id}", "getFlashSale", Anyone, &[&SALE_UNKNOWN]),
 
+        operation("POST", "/api/v1/flash-sales/{id}/reminders", "subscribeToSale", Anyone, &[&SALE_UNKNOWN]),
+        operation("GET", "/api/v1/reminders", "listReminders", Buyer, &[&NOT_FOUND]),
+        operation("DELETE", "/api/v1/reminders/{id}", "endReminder", Buyer, &[&NOT_FOUND]),
+        operation("POST", "/api/v1/reminders/unsubscribe", "unsubscribeFromSale", Anyone, &[&NOT_FOUND]),
         operation("GET", "/api/v1/flash-sales/{id}/queue-position", "getFlashSalePosition", Buyer, &[&SALE_UNKNOWN, &NO_PLACE]),
+        operation("GET", "/api/v1/flash-sales/{id}/line-feed", "getLineFeed", Anyone, &[&SALE_UNKNOWN, &NO_LINE]),
         operation("POST", "/api/v1/queue/join", "joinQueue", Buyer, &[
-            &SALE_UNKNOWN, &SOLD_OUT, &LIMIT_REACHED, &NO_LINE, &ALREADY_IN_LINE, &ENDED, &CLOSED, &NOT_STARTED,
+            &SALE_UNKNOWN, &SOLD_OUT, &LIMIT_REACHED, &NO_LINE, &ALREADY_IN_LINE, &EMAIL_UNCONFIRMED, &ENDED, &CLOSED, &NOT_STARTED,
         ]),
         operation("GET", "/api/v1/queue/position", "getQueuePosition", Buyer, &[&SALE_UNKNOWN, &NO_PLACE]),
         operation("POST", "/api/v1/queue/extend", "extendAdmission", Buyer, &[
@@ -78,7 +88,7 @@ static OPERATIONS: &[ApiOperation] = {
 
         operation("POST", "/api/v1/orders", "createOrder", Buyer, &[
             &SALE_UNKNOWN, &SOLD_OUT, &ALL_HELD, &FEWER_LEFT, &LIMIT_REACHED, &PAUSED, &NOT_ADMITTED, &NOT_IN_LINE, &ENDED, &CLOSED, &NOT_STARTED,
-            &KEY_REUSED, &REQUEST_IN_FLIGHT, &BAD_IDEMPOTENCY_KEY,
+            &EMAIL_UNCONFIRMED, &KEY_REUSED, &REQUEST_IN_FLIGHT, &BAD_IDEMPOTENCY_KEY,
         ]),
         operation("GET", "/api/v1/orders", "listOrders", Buyer, &[]),
         operation("POST", "/api/v1/orders/find", "findGuestOrder", Anyone, &[&ORDER_UNKNOWN]),
@@ -86,6 +96,7 @@ static OPERATIONS: &[ApiOperation] = {
         operation("DELETE", "/api/v1/orders/{id}", "cancelOrder", Buyer, &[&ORDER_UNKNOWN, &ORDER_STATE, &ORDER_PAYING, &ORDER_EXPIRED]),
         operation("POST", "/api/v1/orders/{id}/pay", "payOrder", Buyer, &[
             &ORDER_UNKNOWN, &PAYMENT_DECLINED, &ORDER_STATE, &ORDER_PAYING, &ORDER_EXPIRED, &PAYMENT_UNKNOWN,
+            &PAYMENT_UNAVAILABLE,
             &KEY_REUSED, &REQUEST_IN_FLIGHT, &BAD_IDEMPOTENCY_KEY,
         ]),
 
@@ -120,8 +131,9 @@ static OPERATIONS: &[ApiOperation] = {
 
         operation("GET", "/api/v1/admin/orders", "listAllOrders", Admin, &[]),
         operation("GET", "/api/v1/admin/orders.csv", "exportOrders", Admin, &[]),
+        operation("GET", "/api/v1/admin/orders/{id}/payments", "listOrderPayments", Admin, &[]),
         operation("POST", "/api/v1/admin/orders/{id}/refund", "refundOrder", Admin, &[
-            &PAYMENT_MISSING,
+            &PAYMENT_MISSING, &REFUND_TOO_HIGH, &REFUND_REFUSED,
             &ORDER_UNKNOWN, &ORDER_STATE, &PAYMENT_UNKNOWN, &KEY_REUSED, &REQUEST_IN_FLIGHT, &BAD_IDEMPOTENCY_KEY,
         ]),
 
@@ -145,6 +157,11 @@ static OPERATIONS: &[ApiOperation] = {
             &WEBHOOK_UNKNOWN, &WEBHOOK_DISABLED,
         ]),
 
+        operation("GET", "/api/v1/admin/mails", "listMails", Admin, &[]),
+        operation("GET", "/api/v1/admin/mail-switches", "listMailSwitches", Admin, &[]),
+        operation("PATCH", "/api/v1/admin/mail-switches", "setMailSwitches", Admin, &[]),
+        operation("POST", "/api/v1/admin/mails/{id}/resend", "resendMail", Admin, &[&MAIL_UNKNOWN, &MAIL_EXPIRED]),
+        operation("POST", "/api/v1/admin/mails/resend-failed", "resendFailedMails", Admin, &[&NOT_FOUND]),
         operation("GET", "/api/v1/admin/server", "getServerReport", Admin, &[]),
 
         operation("GET", "/livez", "getLiveness", Probe, &[]),

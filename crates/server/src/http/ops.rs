@@ -3,11 +3,13 @@
 use super::extract::Json;
 use super::problem::{Problem, kind};
 use super::{AppContext, AppState};
+use crate::shop::payments::ProviderHealth;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use documents::rfc3339;
 use engine::error_text::describe_error;
 use serde::Serialize;
 use tokio::net::TcpListener;
@@ -88,12 +90,14 @@ async fn health(State(app): State<AppState>) -> Response {
             "the shop's database cannot be read or written; /health answers 503; check its disk and the database"
         );
     }
-    let components = vec![
-        ComponentHealth { name: "ready", ok: app.ready.get() },
-        ComponentHealth { name: "ledger", ok: app.shop.engine.is_recording() },
-        ComponentHealth { name: "decisions", ok: app.shop.engine.is_deciding() },
-        ComponentHealth { name: "shop database", ok: database.is_ok() },
+    let mut components = vec![
+        ComponentHealth::of_part("ready", app.ready.get()),
+        ComponentHealth::of_part("ledger", app.shop.engine.is_recording()),
+        ComponentHealth::of_part("decisions", app.shop.engine.is_deciding()),
+        ComponentHealth::of_part("shop database", database.is_ok()),
     ];
+    let providers = app.shop.payments.list_health();
+    components.extend(providers.iter().map(|(name, health)| ComponentHealth::of_provider(name, health)));
     let ok = components.iter().all(|component| component.ok);
     let lag = &app.shop.lag;
     let tables = TablesLag { events_behind: lag.events.get(), seconds_behind: lag.seconds.get() };
@@ -126,11 +130,61 @@ struct TablesLag {
 }
 
 #[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 #[schema(as = Component)]
 struct ComponentHealth {
     name: &'static str,
     /// Whether it works.
     ok: bool,
+    /// Why a payment provider cannot be used, for programs; missing otherwise. `provider_unknown`: this process has just started, and the
+    /// provider has not answered it yet. `provider_unavailable`: it does not answer. `provider_key_invalid`: it does not know the key.
+    /// `provider_rights_missing`: the key lacks rights.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, pattern = "^provider_(unknown|unavailable|key_invalid|rights_missing)$")]
+    code: Option<&'static str>,
+    /// What is wrong with it, for people, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    detail: Option<String>,
+    /// Since when a provider has not answered; with `provider_unavailable`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime, nullable = false)]
+    since: Option<String>,
+    /// The rights that the key lacks, in the provider's words; with `provider_rights_missing`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    missing_rights: Vec<String>,
+}
+
+impl ComponentHealth {
+    const fn of_part(name: &'static str, ok: bool) -> Self {
+        Self { name, ok, code: None, detail: None, since: None, missing_rights: Vec::new() }
+    }
+
+    /// Without a provider orders are taken nevertheless, and keep their units as long as their holds last.
+    fn of_provider(name: &'static str, health: &ProviderHealth) -> Self {
+        let failed = |code, detail: String| Self {
+            code: Some(code),
+            detail: Some(detail),
+            ..Self::of_part(name, false)
+        };
+        match health {
+            ProviderHealth::Ok => Self::of_part(name, true),
+            ProviderHealth::Unknown => failed("provider_unknown", "it has not answered yet".to_owned()),
+            ProviderHealth::Unavailable { since } => {
+                let since = rfc3339(*since);
+                let detail = format!("it has not answered since {since}");
+                Self { since: Some(since), ..failed("provider_unavailable", detail) }
+            }
+            ProviderHealth::KeyRefused { missing } if missing.is_empty() => {
+                failed("provider_key_invalid", "it does not know the key any more".to_owned())
+            }
+            ProviderHealth::KeyRefused { missing } => Self {
+                missing_rights: missing.clone(),
+                ..failed("provider_rights_missing", format!("the key lacks rights: {}", missing.join(", ")))
+            },
+        }
+    }
 }
 
 /// The public key of the access tokens, as a JSON Web Key Set.

@@ -85,6 +85,12 @@ impl Problem {
         self
     }
 
+    /// The reply of what needs mail where there is none.
+    #[must_use]
+    pub fn mail_off() -> Self {
+        Self::new(&kind::NOT_FOUND).detail("this shop sends no mail")
+    }
+
     /// Replaces the `Retry-After` of the kind.
     #[must_use]
     pub fn retry_after_s(mut self, seconds: u32) -> Self {
@@ -272,6 +278,9 @@ pub struct ProblemSchema {
     /// What has become of the order.
     #[schema(nullable = false)]
     order_status: Option<String>,
+    /// Of a refund that is too high: the most that can still be refunded, in minor units.
+    #[schema(nullable = false)]
+    left: Option<i64>,
 }
 
 // Conversions from the errors of the layers below, for `?` in handlers.
@@ -331,6 +340,7 @@ impl From<sale::Refusal> for Problem {
             Refusal::PromiseMade => &kind::PROMISE_MADE,
             Refusal::BadPolicy => &kind::BAD_POLICY,
             Refusal::OrderPaying => &kind::ORDER_PAYING,
+            Refusal::EmailUnconfirmed => &kind::EMAIL_UNCONFIRMED,
         };
         Self::new(kind)
     }
@@ -353,6 +363,9 @@ impl From<crate::shop::catalogue::CatalogueRefusal> for Problem {
                 "/price/currency",
                 "must be the same for a product and the sales of it that are not over",
             ),
+            CatalogueRefusal::PriceRefused(reason) => {
+                Self::new(&kind::INVALID_BODY).errors(vec![FieldError::new("/price/amount", reason)])
+            }
             CatalogueRefusal::BadPolicy(problems) => {
                 let errors = problems
                     .into_iter()
@@ -518,6 +531,12 @@ impl From<crate::shop::payments::PaymentError> for Problem {
                 Self::new(&kind::OVERLOADED).detail("too many payments at once; you were not charged")
             }
             PaymentError::Unsettled => Self::new(&kind::PAYMENT_UNKNOWN),
+            PaymentError::Unavailable { until } => {
+                let until = documents::rfc3339(until);
+                let detail =
+                    format!("payment is not available at the moment; your unit is kept until {until}");
+                Self::new(&kind::PAYMENT_UNAVAILABLE).detail(detail)
+            }
         }
     }
 }
@@ -541,6 +560,17 @@ impl From<crate::shop::payments::PaymentRefusal> for Problem {
                 .member("orderStatus", status.as_str())
                 .detail(format!("the order is {}: this cannot be done with it", status.as_str())),
             PaymentRefusal::Declined { reason } => Self::new(&kind::PAYMENT_DECLINED).detail(reason),
+            PaymentRefusal::RefundTooHigh { left_minor } => {
+                Self::new(&kind::REFUND_TOO_HIGH).member("left", left_minor)
+            }
+            PaymentRefusal::PartRestock => {
+                let error = FieldError::new("/restock", "must be false: a part leaves the units sold");
+                Self::new(&kind::INVALID_BODY).errors(vec![error])
+            }
+            PaymentRefusal::RefundRefused => Self::new(&kind::REFUND_REFUSED),
+            PaymentRefusal::Disputed => Self::new(&kind::REFUND_REFUSED).detail(
+                "the buyer disputes the payment at the bank: money that the bank holds or has taken cannot be refunded",
+            ),
             PaymentRefusal::PaymentMissing => Self::new(&kind::PAYMENT_MISSING),
             PaymentRefusal::MissingMethod => {
                 let error = FieldError::new("/method", "is required: the order costs something");
@@ -588,6 +618,8 @@ impl From<crate::shop::accounts::AccountRefusal> for Problem {
                     .member("limit", "guess")
                     .retry_after_s(retry_after_s);
             }
+            AccountRefusal::MailOff => return Self::mail_off(),
+            AccountRefusal::BadMailToken => &kind::BAD_MAIL_TOKEN,
             AccountRefusal::AccountUnknown => &kind::ACCOUNT_UNKNOWN,
             AccountRefusal::LastAdmin => &kind::LAST_ADMIN,
             AccountRefusal::EmailTaken => &kind::EMAIL_TAKEN,

@@ -3,7 +3,7 @@
 
 use super::dialects::{Dialect, DialectEndpoint};
 use super::limits::LimitClass;
-use super::{docs, sockets, web};
+use super::{docs, payment_pages, provider_notices, sockets, web};
 use crate::telemetry::metrics::{RouteMetrics, ServerMetrics};
 use axum::http::Method;
 use utoipa::openapi::OpenApi;
@@ -17,7 +17,8 @@ pub struct Endpoint {
     pub class: Option<LimitClass>,
     /// Whether it is a documentation page, which needs scripts.
     pub is_page: bool,
-    /// Whether its JSON replies are compressed. Replies with tokens are not: their length would tell of them.
+    /// Whether its JSON replies are compressed. Replies with tokens are not: their length would tell of them. Line feeds are not: base64
+    /// hardly gets shorter, and one form of a document is all that caches have to keep.
     pub is_compressed: bool,
 }
 
@@ -25,6 +26,9 @@ pub struct RouteTable {
     paths: matchit::Router<[Option<Box<Endpoint>>; METHODS.len()]>,
     unknown: Endpoint,
 }
+
+/// The end of the path of line feeds.
+const LINE_FEED: &str = "/line-feed";
 
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
@@ -41,7 +45,8 @@ impl RouteTable {
                 is_described(item, method).then(|| {
                     let method = METHODS[method];
                     let metrics = metrics.route_metrics(method, path);
-                    let (class, is_compressed) = (limit_class(method, path), !path.contains("/auth/"));
+                    let class = limit_class(method, path);
+                    let is_compressed = !path.contains("/auth/") && !path.ends_with(LINE_FEED);
                     Box::new(Endpoint { metrics, class, is_page: false, is_compressed })
                 })
             };
@@ -55,6 +60,25 @@ impl RouteTable {
             endpoints[0] = Some(Box::new(Endpoint { metrics, class: None, is_page, is_compressed: true }));
             paths.insert(path, endpoints).expect("pages have paths of their own");
         }
+        for (method, path) in payment_pages::PATHS {
+            // A flood of them would make the shop ask a provider.
+            let class = Some(if method == "GET" { LimitClass::Read } else { LimitClass::Buy });
+            let metrics = metrics.route_metrics(method, path);
+            let mut endpoints = std::array::from_fn(|_| None);
+            let index = METHODS.iter().position(|known| *known == method).expect("the method is known");
+            endpoints[index] =
+                Some(Box::new(Endpoint { metrics, class, is_page: false, is_compressed: true }));
+            paths.insert(path, endpoints).expect("pages have paths of their own");
+        }
+        let metrics_of_notices = metrics.route_metrics("POST", provider_notices::PATH);
+        let mut endpoints = std::array::from_fn(|_| None);
+        endpoints[1] = Some(Box::new(Endpoint {
+            metrics: metrics_of_notices,
+            class: None,
+            is_page: false,
+            is_compressed: false,
+        }));
+        paths.insert(provider_notices::PATH, endpoints).expect("webhooks have a path of their own");
         let endpoint = |method: usize| {
             let metrics = metrics.route_metrics(METHODS[method], sockets::PREFIX);
             (method < 2)
@@ -152,12 +176,16 @@ fn limit_class(method: &str, path: &str) -> Option<LimitClass> {
         return None;
     }
     match method {
+        // One document for everyone, which costs less than counting.
+        "GET" if path.ends_with(LINE_FEED) => None,
         "GET" => Some(LimitClass::Read),
         _ if path.ends_with("/auth/logout") || path.ends_with("/auth/sign-out-everywhere") => {
             Some(LimitClass::Buy)
         }
         _ if path.ends_with("/auth/refresh") => Some(LimitClass::Refresh),
         _ if path.contains("/auth/") || path.ends_with("/orders/find") => Some(LimitClass::Auth),
+        // The one-click requests of all buyers of a mail provider come from a few addresses.
+        _ if path.ends_with("/reminders/unsubscribe") => Some(LimitClass::Read),
         // Admins are trusted, and work in bulk.
         _ if path.contains("/admin/") => Some(LimitClass::Read),
         _ => Some(LimitClass::Buy),
@@ -180,7 +208,9 @@ mod tests {
             ("POST", "/api/v1/orders", Some(LimitClass::Buy)),
             ("DELETE", "/api/v1/queue/leave", Some(LimitClass::Buy)),
             ("POST", "/api/v1/admin/products", Some(LimitClass::Read)),
+            ("POST", "/api/v1/reminders/unsubscribe", Some(LimitClass::Read)),
             ("GET", "/livez", None),
+            ("GET", "/api/v1/flash-sales/{id}/line-feed", None),
         ] {
             assert_eq!(limit_class(method, path), expected, "{method} {path}");
         }

@@ -10,6 +10,10 @@ pub mod products;
 
 pub mod auth;
 
+mod features;
+
+mod reminders;
+
 use super::AppState;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -18,6 +22,8 @@ pub use documents::rfc3339;
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .merge(auth::router())
+        .merge(features::routes())
+        .merge(reminders::routes())
         .merge(products::routes())
         .merge(flash_sales::routes())
         .merge(queue::routes())

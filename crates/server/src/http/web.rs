@@ -36,7 +36,7 @@ enum PageKind {
 }
 
 /// The addresses that the browser's router knows (`web/src/App.tsx` and `web/src/admin/AdminApp.tsx`; a test compares).
-const PAGES: [(&str, PageKind); 25] = [
+const PAGES: [(&str, PageKind); 31] = [
     ("/", PageKind::Plain),
     ("/s/{slug}", PageKind::Sale),
     ("/orders", PageKind::Plain),
@@ -44,6 +44,11 @@ const PAGES: [(&str, PageKind); 25] = [
     ("/orders/{id}", PageKind::WithId),
     ("/sign-in", PageKind::Plain),
     ("/register", PageKind::Plain),
+    ("/forgot-password", PageKind::Plain),
+    ("/reset-password", PageKind::Plain),
+    ("/confirm-address", PageKind::Plain),
+    ("/guest", PageKind::Plain),
+    ("/unsubscribe", PageKind::Plain),
     ("/account", PageKind::Plain),
     ("/admin", PageKind::Plain),
     ("/admin/products", PageKind::Plain),
@@ -62,6 +67,7 @@ const PAGES: [(&str, PageKind); 25] = [
     ("/admin/webhooks", PageKind::Plain),
     ("/admin/webhooks/new", PageKind::Plain),
     ("/admin/webhooks/{id}", PageKind::WithId),
+    ("/admin/integrations", PageKind::Plain),
 ];
 const ASSETS: &str = "/assets/{file}";
 const FAVICON: &str = "/favicon.ico";
@@ -165,8 +171,8 @@ const NOT_BUILT: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\
 <code>scripts/web.sh</code> builds only the pages. They need Node 20.19 or newer.</p></html>";
 
 /// Programs may look at the sales, and find nothing in the pages of buyers and merchants.
-const ROBOTS_TEXT: &str = "User-agent: *\nDisallow: /admin\nDisallow: /account\nDisallow: /api/\nDisallow: /orders\nDisallow: /register\n\
-                           Disallow: /sign-in\nDisallow: /socket.io/\n";
+const ROBOTS_TEXT: &str = "User-agent: *\nDisallow: /admin\nDisallow: /account\nDisallow: /api/\nDisallow: /confirm-address\nDisallow: /forgot-password\nDisallow: /orders\nDisallow: /pay/\nDisallow: /register\nDisallow: /reset-password\n\
+                           Disallow: /sandbox/\nDisallow: /sign-in\nDisallow: /socket.io/\nDisallow: /unsubscribe\n";
 
 static FAVICON_BYTES: &[u8] = include_bytes!("web/favicon.ico");
 

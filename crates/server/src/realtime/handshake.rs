@@ -61,7 +61,9 @@ fn authorize_socket(
     socket_peer(socket)
         .acquire_permit(&context.limiter, session.map(|session| session.buyer))
         .map_err(ConnectRefusal::Full)?;
-    Ok(SocketSession::new(session.map(|session| (session, context.subscribers.subscribe())), now))
+    let session = SocketSession::new(session.map(|session| (session, context.subscribers.subscribe())), now);
+    let wants_positions = auth.as_ref().is_none_or(|auth| auth["positions"] != Value::Bool(false));
+    Ok(if wants_positions { session } else { session.without_positions() })
 }
 
 fn refusal_reason(refusal: &ConnectRefusal) -> &'static str {

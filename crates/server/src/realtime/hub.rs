@@ -151,6 +151,7 @@ impl SocketHub {
             let buyer_sockets =
                 self.buyers.entry(buyer).or_insert_with(|| BuyerSockets::new(session.connected_at));
             buyer_sockets.sockets.push(socket.id);
+            buyer_sockets.position_sockets += usize::from(session.wants_positions);
         }
         self.metrics.open.inc();
         self.to_check.push_back(socket.id);
@@ -168,6 +169,8 @@ impl SocketHub {
         let Some(buyer) = state.session.buyer() else { return };
         let Some(buyer_sockets) = self.buyers.get_mut(&buyer) else { return };
         buyer_sockets.sockets.retain(|other| *other != socket);
+        let wanted = usize::from(state.session.wants_positions);
+        buyer_sockets.position_sockets = buyer_sockets.position_sockets.saturating_sub(wanted);
         if buyer_sockets.sockets.is_empty() {
             let sales = std::mem::take(&mut buyer_sockets.sales);
             self.buyers.remove(&buyer);
@@ -251,12 +254,24 @@ impl SocketHub {
             let Some(view) = self.shop.engine.views().get(*sale) else { continue };
             let sent = match line::find_over_cause(&self.shop, &view, now) {
                 Some(cause) => watched_sale.close_line(&view, cause.into(), now),
-                None => watched_sale.take_due_positions(&view, now),
+                None => {
+                    let buyers = &self.buyers;
+                    let is_wanted = |buyer: &BuyerId| {
+                        buyers.get(buyer).is_some_and(|buyer_sockets| buyer_sockets.position_sockets > 0)
+                    };
+                    watched_sale.take_due_positions(&view, now, is_wanted)
+                }
             };
             due.extend(sent.into_iter().map(|result| (Arc::clone(&view), result)));
         }
         for (view, (buyer, last_sent)) in due {
-            self.send_position_to_buyer(buyer, &view, last_sent, now);
+            let is_position = matches!(last_sent.status, LineStatus::Waiting(_));
+            for socket in self.list_sockets(buyer) {
+                let wants = |state: &SocketState| !is_position || state.session.wants_positions;
+                if self.sockets.get(&socket).is_some_and(wants) {
+                    self.send_position(socket, &view, last_sent, now);
+                }
+            }
         }
         self.retry_pending(now);
         self.check_sockets(now);

@@ -16,6 +16,8 @@ pub struct SocketSession {
     /// Before any snapshot of the buyer is loaded.
     pub connected_at: Timestamp,
     session: Option<Session>,
+    /// Whether the client wants to be sent how the buyer moves forward in line, and not only the turn.
+    pub wants_positions: bool,
     budget: RequestBudget,
     _subscription: Option<Subscription>,
 }
@@ -50,7 +52,12 @@ impl SocketSession {
     pub fn new(signed_in: Option<(Session, Subscription)>, now: Timestamp) -> Self {
         let (session, subscription) = signed_in.unzip();
         let budget = RequestBudget::new(BURST, PER_SECOND, now);
-        Self { connected_at: now, session, budget, _subscription: subscription }
+        Self { connected_at: now, session, wants_positions: true, budget, _subscription: subscription }
+    }
+
+    /// The same for a client that reads the positions from the line's feed.
+    pub fn without_positions(self) -> Self {
+        Self { wants_positions: false, ..self }
     }
 
     pub fn buyer(&self) -> Option<BuyerId> {

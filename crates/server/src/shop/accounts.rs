@@ -9,6 +9,8 @@ mod refresh;
 
 mod change_password;
 
+mod mail_links;
+
 mod sessions;
 
 mod admins;
@@ -29,6 +31,7 @@ pub use admins::{
 pub use change_password::{PasswordChange, change_password};
 pub use guesses::{GuessKey, GuessLimits, SignInOrigin};
 pub use import::{AccountImport, ImportedAccount, ImportedHash, import_accounts};
+pub use mail_links::{MailedLink, confirm_address, forgot_password, request_confirmation, reset_password};
 pub use refresh::{REFRESH_GRACE_MS, refresh};
 pub use register::{create_account, register};
 pub use revocations::{forget_expired_sessions, load_revocations, read_new_revocations};
@@ -38,11 +41,13 @@ pub use sign_in::{LoginName, login};
 pub use text::{AccountTextError, EmailAddress, FullName, PlainPassword, Username};
 
 use super::ids;
+use super::mails::MailOutbox;
 use crate::auth::passwords::{PasswordPool, PasswordQueueFull};
 use crate::auth::refresh::RefreshToken;
 use crate::auth::tokens::AccessTokens;
 use crate::auth::{Role, Session};
 use crate::clock::TimeSource;
+use crate::mail::language::BuyerLanguage;
 use crate::store::accounts::{self as users, TakenName, UserRow};
 use crate::store::integer_ids::{self, IntegerIdKind};
 use crate::store::{Store, StoreError};
@@ -57,6 +62,8 @@ pub struct AccountService {
     pub passwords: PasswordPool,
     /// How long a session lives without being refreshed, in milliseconds.
     pub refresh_ttl_ms: i64,
+    /// Where mails are left, if the shop sends any.
+    pub mails: Option<MailOutbox>,
 }
 
 /// A rule that an account operation met. Nothing was changed.
@@ -78,6 +85,10 @@ pub enum AccountRefusal {
     AccountUnknown,
     /// The account is the last admin, which keeps the role.
     LastAdmin,
+    /// The link or code from a mail is unknown, used, late, or of another account.
+    BadMailToken,
+    /// The shop sends no mail.
+    MailOff,
 }
 
 /// Why an account operation failed.
@@ -123,6 +134,8 @@ pub struct AccountRegistration {
     pub email: EmailAddress,
     pub username: Username,
     pub password: PlainPassword,
+    /// The language in which the owner reads the shop.
+    pub language: BuyerLanguage,
 }
 
 /// The account of a session; `None` when it was deleted since.
@@ -169,6 +182,7 @@ async fn new_user(
         session_epoch: 0,
         integer_id: None,
         full_name: None,
+        language: BuyerLanguage::default().as_str().to_owned(),
     })
 }
 

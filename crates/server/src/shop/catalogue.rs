@@ -39,6 +39,8 @@ pub struct SaleListing {
     pub provider: String,
     /// Who is one buyer for its limit.
     pub limit_by: LimitScope,
+    /// Whether only buyers with a confirmed address may buy.
+    pub require_confirmed_email: bool,
     /// The dialect through which it was made; `None` for the native API.
     pub made_by: Option<String>,
 }
@@ -99,8 +101,8 @@ impl CatalogueIndex {
         }
         let mut index = Self { changes: Some(changes), ..Self::default() };
         for row in rows {
-            let SaleRow { id, slug, revision, created_at, edited_at, payment, provider, limit_by, made_by } =
-                row;
+            let SaleRow { id, slug, revision, created_at, edited_at, payment, provider, .. } = row;
+            let SaleRow { limit_by, require_confirmed_email, made_by, .. } = row;
             let mut earlier = shown.remove(&id).unwrap_or_default();
             let Some(product) = earlier.pop() else {
                 let (id, reason) = (id.to_string(), "it shows no product");
@@ -117,6 +119,7 @@ impl CatalogueIndex {
                 payment,
                 provider,
                 limit_by,
+                require_confirmed_email,
                 made_by,
             });
             index.by_id.insert(id, Arc::clone(&listing));
@@ -167,6 +170,8 @@ pub enum CatalogueRefusal {
     ProductInUse,
     /// A sale's price is in another currency than its product's list price.
     CurrencyDiffers,
+    /// The payment provider cannot take the price, for the reason that the merchant reads.
+    PriceRefused(String),
     BadPolicy(Vec<PolicyProblem>),
     Law(Refusal),
     /// The request's idempotency key does not allow it.

@@ -79,7 +79,7 @@ pub async fn buy_held_unit(
         }
         // Without an idempotency key: one order has one payment at a time, and one that was voided may be followed by another.
         let method = (order.total().minor > 0).then(|| method.to_owned());
-        let request = PayRequest { buyer, order: order.view.id, method, key: None };
+        let request = PayRequest { buyer, order: order.view.id, method, key: None, language: "" };
         match shop.payments.pay(request).await? {
             Ok(paid) if paid.order.view.status == OrderStatus::Confirmed => {
                 let unsold = sales::remaining_units(shop, sale);
@@ -103,6 +103,10 @@ pub async fn buy_held_unit(
                 | PaymentRefusal::UnknownMethod
                 | PaymentRefusal::MissingMethod
                 | PaymentRefusal::PaymentMissing
+                | PaymentRefusal::RefundTooHigh { .. }
+                | PaymentRefusal::PartRestock
+                | PaymentRefusal::RefundRefused
+                | PaymentRefusal::Disputed
                 | PaymentRefusal::KeyReused),
             ) => return Ok(Err(CheckoutRefusal::Payment(refusal))),
         }
@@ -154,11 +158,20 @@ async fn find_missing_hold(
     })
 }
 
-/// A sale that is not over and takes payments, if there is one: what a caller must know who can name no method of the provider in use.
+/// Whether a caller who names methods of one provider alone can pay for the orders of a sale. One that costs nothing needs no method.
 #[must_use]
-pub fn find_paid_sale(shop: &Shop) -> Option<ListedSale> {
+pub fn is_payable_through(shop: &Shop, sale: &ListedSale, provider: &str) -> bool {
+    let (listing, policy) = (&sale.listing, &sale.view.policy);
+    policy.unit_price.minor == 0
+        || PaymentMode::from_listing(listing, policy) == PaymentMode::Nothing
+        || (listing.provider == provider && shop.payments.providers().get(provider).is_some())
+}
+
+/// A sale that is not over and whose orders such a caller cannot pay for, if there is one.
+#[must_use]
+pub fn find_unpayable_sale(shop: &Shop, provider: &str) -> Option<ListedSale> {
     let now = shop.engine.now();
     let all = sales::list(shop, None, None, usize::MAX).into_iter();
     let mut open = all.filter(|sale| !sale.view.is_over(now));
-    open.find(|sale| PaymentMode::from_listing(&sale.listing, &sale.view.policy) != PaymentMode::Nothing)
+    open.find(|sale| !is_payable_through(shop, sale, provider))
 }

@@ -4,7 +4,7 @@
 use super::Shop;
 use super::catalogue::CatalogueError;
 use super::sales::ListedSale;
-use crate::store::{StoreError, accounts, attempts, buyer_identities, guests, orders, series};
+use crate::store::{StoreError, accounts, attempts, buyer_identities, guests, orders, payments, series};
 use sale::{BuyerId, EventSeq, LineMember, OrderStatus, SaleId, Ticket};
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -27,6 +27,8 @@ pub struct DashboardOverview {
     pub sale: ListedSale,
     /// Totals of its orders by status.
     pub orders: Vec<StatusTotals>,
+    /// Minor units of confirmed orders that went back in parts.
+    pub refunded_parts_minor: i64,
     /// How many orders were made in the last minute.
     pub orders_last_minute: u64,
     /// Refused attempts by code.
@@ -72,6 +74,7 @@ pub async fn load_overview(shop: &Shop, sale: ListedSale) -> Result<DashboardOve
     let since = shop.engine.now().plus_ms(-MINUTE_MS);
     Ok(DashboardOverview {
         orders: orders::totals_by_status(&shop.store, id).await?,
+        refunded_parts_minor: payments::sum_parts_of_sale(&shop.store, id).await?,
         orders_last_minute: orders::count_made_since(&shop.store, id, since).await?,
         refusals: series::count_refusals_by_code(&shop.store, id).await?,
         projected,
@@ -172,11 +175,11 @@ pub async fn list_attempts(
     Ok((RowsWithBuyers { rows, people }, counted))
 }
 
-/// Minor units that buyers paid here and did not get back. What is sold without a payment is not in it.
+/// Minor units that buyers paid here and did not get back, as a whole or in parts. What is sold without a payment is not in it.
 #[must_use]
-pub fn revenue_minor(orders: &[StatusTotals]) -> i64 {
+pub fn revenue_minor(orders: &[StatusTotals], refunded_parts_minor: i64) -> i64 {
     let paid = orders.iter().filter(|totals| totals.status == OrderStatus::Confirmed.as_str());
-    paid.map(|totals| totals.paid_minor).sum()
+    paid.map(|totals| totals.paid_minor).sum::<i64>() - refunded_parts_minor
 }
 
 pub(super) async fn find_buyers(

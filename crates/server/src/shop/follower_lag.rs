@@ -1,7 +1,10 @@
-//! How far a follower is behind the ledger, for people and alerts: in events, and in the time since it had delivered everything.
+//! How far a follower is behind the ledger, and a receiver of events also behind the payments, for people and alerts: in events, and in the
+//! time since it had delivered everything.
 //! Every process measures it, whichever of them delivers. Nothing waits for it.
 
 use super::follower_progress::FollowerProgress;
+use crate::store::Store;
+pub use crate::store::event_receivers::UndeliveredPayments;
 use crate::telemetry::metrics::Gauge;
 use engine::SaleViews;
 use sale::Timestamp;
@@ -11,6 +14,9 @@ use std::time::Duration;
 
 pub const MEASURE_INTERVAL: Duration = Duration::from_millis(MEASURE_INTERVAL_MS.unsigned_abs());
 const MEASURE_INTERVAL_MS: i64 = 1_000;
+
+/// Steps of payments without a number that are counted: each process counts them once a second.
+const COUNTED_MAX: u32 = 10_000;
 
 /// Moments that are kept. When there are more, every other one is dropped, and from then on they are twice as far apart: a lag
 /// of hours is measured less finely.
@@ -33,15 +39,28 @@ impl FollowerLag {
         Self { events, seconds, history: Arc::default() }
     }
 
-    pub fn measure(&self, views: &SaleViews, progress: &FollowerProgress, now: Timestamp) {
+    /// Measures, with the steps of payments that a receiver has not delivered; any other follower has none.
+    pub fn measure(
+        &self,
+        views: &SaleViews,
+        progress: &FollowerProgress,
+        payments: UndeliveredPayments,
+        now: Timestamp,
+    ) {
         let published = views.list().iter().map(|view| view.seq.0).sum::<u64>();
         let behind = progress.count_behind(views);
         let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
         let since = history.record(now, published, published.saturating_sub(behind));
         let ms = if behind == 0 { 0 } else { now.ms_since(since).max(0) };
-        self.events.set(i64::try_from(behind).unwrap_or(i64::MAX));
-        self.seconds.set(ms / 1000);
+        let payments_ms = payments.since.map_or(0, |since| now.ms_since(since));
+        self.events.set(i64::try_from(behind.saturating_add(payments.count)).unwrap_or(i64::MAX));
+        self.seconds.set(ms.max(payments_ms) / 1000);
     }
+}
+
+/// The steps of payments that a receiver of events has not delivered; none while the tables do not answer, which is logged elsewhere.
+pub async fn find_undelivered_payments(store: &Store, receiver: &str) -> UndeliveredPayments {
+    crate::store::event_receivers::find_undelivered(store, receiver, COUNTED_MAX).await.unwrap_or_default()
 }
 
 /// How many events there were at which moments, oldest first.
@@ -81,6 +100,17 @@ mod tests {
     use super::*;
 
     const START: Timestamp = Timestamp(1_000_000);
+
+    #[test]
+    fn steps_of_payments_that_wait_are_part_of_the_lag() {
+        let (lag, views, progress) =
+            (FollowerLag::default(), SaleViews::default(), FollowerProgress::default());
+        let payments = UndeliveredPayments { count: 3, since: Some(START) };
+        lag.measure(&views, &progress, payments, START.plus_s(9));
+        assert_eq!((lag.events.get(), lag.seconds.get()), (3, 9));
+        lag.measure(&views, &progress, UndeliveredPayments::default(), START.plus_s(10));
+        assert_eq!((lag.events.get(), lag.seconds.get()), (0, 0));
+    }
 
     #[test]
     fn a_follower_that_keeps_up_is_not_behind_however_much_happens() {

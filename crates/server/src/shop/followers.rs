@@ -2,16 +2,21 @@
 //! moves offsets; the process that runs a follower notices a moved offset within a second and continues from it.
 
 use super::projection;
+pub use crate::store::followers::FollowerFailure;
 use crate::store::followers::{self, FollowerOffset};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, event_receivers};
 use engine::SaleViews;
 use engine::record::{LedgerReader, ReadError, encode_event};
-use sale::{EventSeq, LedgerEntry, SaleId};
+use sale::{EventSeq, LedgerEntry, SaleId, Timestamp};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
 
 /// Stands in place of the event's digest in an offset whose follower starts the sale again.
 pub const REWOUND: &str = "rewound";
+
+/// A receiver that neither ran nor failed for so long is switched off, in milliseconds: it notes every ten minutes that it runs, and fails
+/// more often than that.
+const SEEN_AGE_MAX_MS: i64 = 1_800_000;
 
 /// How far a follower has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +24,10 @@ pub struct FollowerStatus {
     pub name: String,
     /// Each sale of the ledger, the one with the longest lag first.
     pub sales: Vec<SaleProgress>,
+    /// The last outage of its receiver, if it had one.
+    pub failure: Option<FollowerFailure>,
+    /// When a receiver of events last ran or failed; `None` for any other follower, which always runs.
+    pub seen_at: Option<Timestamp>,
 }
 
 /// How far a follower has come in one sale.
@@ -32,6 +41,12 @@ pub struct SaleProgress {
 }
 
 impl FollowerStatus {
+    /// Whether a process runs it. A receiver that was switched off keeps its offsets, and is behind until it is switched on again.
+    #[must_use]
+    pub fn is_on(&self, now: Timestamp) -> bool {
+        self.seen_at.is_none_or(|seen| now.ms_since(seen) <= SEEN_AGE_MAX_MS)
+    }
+
     /// Events of all sales that are not delivered yet.
     #[must_use]
     pub fn count_behind(&self) -> u64 {
@@ -137,6 +152,13 @@ pub async fn list(
     for (name, sale, offset) in followers::list_all(store).await? {
         offsets.entry(name).or_default().insert(sale, offset.seq);
     }
+    let mut failures: HashMap<String, FollowerFailure> =
+        followers::list_failures(store).await?.into_iter().collect();
+    let mut seen: HashMap<String, Timestamp> = event_receivers::list_seen(store).await?.into_iter().collect();
+    // One that fails from its first event on has no offset.
+    for name in failures.keys() {
+        offsets.entry(name.clone()).or_default();
+    }
     let status = |(name, delivered): (String, HashMap<SaleId, EventSeq>)| {
         let progress = |(sale, last): &(SaleId, EventSeq)| SaleProgress {
             sale: *sale,
@@ -145,7 +167,10 @@ pub async fn list(
         };
         let mut sales: Vec<SaleProgress> = heads.iter().map(progress).collect();
         sales.sort_by_key(|sale| (std::cmp::Reverse(sale.count_behind()), sale.sale));
-        FollowerStatus { name, sales }
+        let failure = failures.remove(&name);
+        let failed_at = failure.as_ref().map(|failure| failure.failed_at);
+        let seen_at = seen.remove(&name).map(|seen| failed_at.map_or(seen, |failed| seen.max(failed)));
+        FollowerStatus { name, sales, failure, seen_at }
     };
     Ok(offsets.into_iter().map(status).collect())
 }

@@ -2,9 +2,12 @@
 //! after the commit, so what was answered is durable.
 
 use crate::store::StoreError;
+use engine::clock::start_stopwatch;
 use engine::error_text::describe_error;
 use futures::future::BoxFuture;
 use std::fmt;
+use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 /// Rows that one transaction takes at most.
@@ -47,8 +50,14 @@ impl<Row: Send + 'static, Reply: Send + 'static> GroupCommit<Row, Reply> {
     /// Starts the writer of `table`, which is named in the log.
     #[must_use]
     pub fn start(table: &'static str, write: WriteBatch<Row, Reply>) -> Self {
+        Self::start_on(&Handle::current(), table, write)
+    }
+
+    /// The same with a writer that belongs to a runtime.
+    #[must_use]
+    pub fn start_on(runtime: &Handle, table: &'static str, write: WriteBatch<Row, Reply>) -> Self {
         let (rows, inbox) = mpsc::channel(QUEUE_LEN_MAX);
-        tokio::spawn(write_batches(table, write, inbox));
+        runtime.spawn(write_batches(table, write, inbox));
         Self { rows }
     }
 
@@ -69,10 +78,15 @@ async fn write_batches<Row, Reply>(
     mut inbox: mpsc::Receiver<WaitingRow<Row, Reply>>,
 ) {
     let mut waiting = Vec::with_capacity(BATCH_LEN_MAX);
+    let mut last_took = Duration::ZERO;
     while inbox.recv_many(&mut waiting, BATCH_LEN_MAX).await > 0 {
+        gather_rows(&mut inbox, &mut waiting, last_took).await;
         let (rows, replies): (Vec<Row>, Vec<_>) =
             waiting.drain(..).map(|waiting| (waiting.row, waiting.reply)).unzip();
-        match write(rows).await {
+        let began = start_stopwatch();
+        let written = write(rows).await;
+        last_took = began.elapsed();
+        match written {
             Ok(written) => {
                 for (reply, caller) in written.into_iter().zip(replies) {
                     let _gone = caller.send(reply);
@@ -89,6 +103,25 @@ async fn write_batches<Row, Reply>(
                     "writing a batch of rows failed; its callers get 503, and may ask again; check the database"
                 );
             }
+        }
+    }
+}
+
+/// Lets the callers whose tasks are ready add their rows: those that the last transaction answered often have the next one at once, and
+/// would wait for a transaction of a few rows. It ends when a turn of the tasks brings no row, so a caller that is alone does not wait, and
+/// after the time that the last transaction took.
+async fn gather_rows<T>(inbox: &mut mpsc::Receiver<T>, waiting: &mut Vec<T>, limit: Duration) {
+    let began = start_stopwatch();
+    while waiting.len() < BATCH_LEN_MAX && began.elapsed() < limit {
+        tokio::task::yield_now().await;
+        let before = waiting.len();
+        while waiting.len() < BATCH_LEN_MAX
+            && let Ok(row) = inbox.try_recv()
+        {
+            waiting.push(row);
+        }
+        if waiting.len() == before {
+            break;
         }
     }
 }

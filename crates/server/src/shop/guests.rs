@@ -25,6 +25,8 @@ pub enum GuestOrigin {
     Drop,
     /// The native API.
     Native,
+    /// The native API, after a code from a mail.
+    Proved,
 }
 
 impl GuestOrigin {
@@ -36,6 +38,7 @@ impl GuestOrigin {
             Self::Holds => "holds",
             Self::Drop => "drop",
             Self::Native => "guest",
+            Self::Proved => "proved",
         }
     }
 }
@@ -48,9 +51,11 @@ pub struct DialectGuest {
     buyer: BuyerId,
 }
 
-/// The text names no buyer: it is blank or too long.
+/// The text names no buyer: it is blank, too long, or one that PostgreSQL does not store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a buyer's id is a text of 1 to {NAME_LEN_MAX} characters, not only blanks")]
+#[error(
+    "a buyer's id is a text of 1 to {NAME_LEN_MAX} characters, not only blanks, without the character U+0000"
+)]
 pub struct GuestNameError;
 
 impl DialectGuest {
@@ -61,7 +66,9 @@ impl DialectGuest {
     pub fn new(origin: GuestOrigin, name: &str) -> Result<Self, GuestNameError> {
         let name = match origin {
             GuestOrigin::Holds => name.trim().to_lowercase(),
-            GuestOrigin::Turnstile | GuestOrigin::Drop | GuestOrigin::Native => name.to_owned(),
+            GuestOrigin::Turnstile | GuestOrigin::Drop | GuestOrigin::Native | GuestOrigin::Proved => {
+                name.to_owned()
+            }
         };
         // PostgreSQL stores no U+0000.
         let is_valid =

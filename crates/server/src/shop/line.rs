@@ -2,6 +2,7 @@
 //! never keeps a place.
 
 use super::Shop;
+use super::confirmed_emails::check_confirmed_email;
 use super::mailboxes::claim_mailbox;
 use super::receipts::LineReceipt;
 use crate::store::StoreError;
@@ -93,6 +94,11 @@ pub async fn join(shop: &Shop, sale: SaleId, buyer: BuyerId) -> Decision<JoinRes
     let now = shop.engine.now();
     let Some(view) = shop.engine.views().get(sale) else { return Err(EngineError::NoSuchSale) };
     if let Some(refusal) = sale::refusal_for_every_join(now, &view.policy, view.phase(now)) {
+        shop.attempts.record_refusal(sale, Some(buyer), "join", refusal.code(), now);
+        return Ok(Err(refusal));
+    }
+    // Who may not buy must not take the mailbox from another.
+    if let Err(refusal) = check_confirmed_email(shop, sale, buyer).await? {
         shop.attempts.record_refusal(sale, Some(buyer), "join", refusal.code(), now);
         return Ok(Err(refusal));
     }

@@ -4,16 +4,20 @@
 use super::accounts::EmailAddress;
 use super::group_commit::RowNotWritten;
 use super::guests::GuestOrigin;
+use super::mails::MailOutbox;
+use super::mails::tokens::{CODE_TRIES_MAX, TokenPurpose};
 use super::orders::{PricedOrder, with_price};
 use super::{Shop, ids};
 use crate::auth::Role;
+use crate::mail::language::BuyerLanguage;
 use crate::store::guests::{self, GuestRow};
 use crate::store::locks::AdvisoryLock;
-use crate::store::{StoreError, guest_orders};
+use crate::store::{StoreError, guest_orders, mail_tokens};
 use engine::EngineError;
 use quick_cache::sync::Cache;
 use sale::{BuyerId, OrderId, Refusal, SaleId, Timestamp};
 use std::hash::{BuildHasher, RandomState};
+use subtle::ConstantTimeEq;
 use tokio::sync::{Mutex, MutexGuard};
 use uuid::{Builder, Uuid};
 
@@ -88,6 +92,52 @@ pub async fn begin_visit(shop: &Shop, email: EmailAddress) -> Result<GuestVisit,
     let tokens = &shop.accounts.tokens;
     let access_token = tokens.issue(guest.id, Role::Buyer, ids::new(now), now);
     Ok(GuestVisit { guest, access_token, expires_in_s: tokens.ttl_ms() / 1000 })
+}
+
+/// The guest who has proved an address by a code from a mail: the same buyer each time, apart from the guests of visits, which prove nothing.
+/// `Ok(None)` when the code is wrong, used or late; each try counts against all codes of the address.
+///
+/// # Errors
+/// When the tables do not answer.
+pub async fn return_with_code(
+    shop: &Shop,
+    outbox: &MailOutbox,
+    (email, language): (EmailAddress, BuyerLanguage),
+    code: &str,
+) -> Result<Option<GuestVisit>, StoreError> {
+    let now = (shop.now)();
+    let digest = outbox.tokens.digest_code(email.as_str(), code);
+    let purpose = TokenPurpose::GuestCode.as_str();
+    let mut writing = shop.store.begin().await?;
+    let known = mail_tokens::count_try(&mut writing, (email.as_str(), purpose), now, CODE_TRIES_MAX).await?;
+    let right = known.into_iter().find(|(_, known)| known.as_bytes().ct_eq(digest.as_bytes()).into());
+    let is_right = match right {
+        Some((id, _)) => mail_tokens::use_code(&mut writing, &id, now).await?,
+        None => false,
+    };
+    if !is_right {
+        // The try counts.
+        writing.commit().await?;
+        return Ok(None);
+    }
+    let origin = GuestOrigin::Proved.as_str();
+    let row = GuestRow {
+        buyer: mark_native(outbox.tokens.guest_bytes(email.as_str())),
+        origin,
+        name: email.into_text(),
+        created_at: now,
+    };
+    guests::insert(&mut writing, std::slice::from_ref(&row)).await?;
+    // Mails about orders come in it.
+    guests::set_language(&mut writing, (&row.name, origin), language.as_str()).await?;
+    writing.commit().await?;
+    // The first id stays, although one that another secret of the shop gives would differ.
+    let stored = guests::find_by_origin(&shop.store, &row.name, origin).await?;
+    let (id, created_at) = stored.unwrap_or((row.buyer, now));
+    let guest = GuestProfile { id, email: row.name, created_at };
+    let tokens = &shop.accounts.tokens;
+    let access_token = tokens.issue(guest.id, Role::Buyer, ids::new(now), now);
+    Ok(Some(GuestVisit { guest, access_token, expires_in_s: tokens.ttl_ms() / 1000 }))
 }
 
 /// A guest of the native API; `None` when the buyer is none.
@@ -179,7 +229,10 @@ async fn find_address(shop: &Shop, buyer: BuyerId) -> Result<Option<String>, Sto
 
 /// A UUID of version 8 whose last bit is set. The guests of dialects have version 8 too, without that bit, and no account has it.
 fn new_guest_id() -> BuyerId {
-    let mut bytes = Uuid::new_v4().into_bytes();
+    mark_native(Uuid::new_v4().into_bytes())
+}
+
+fn mark_native(mut bytes: [u8; 16]) -> BuyerId {
     bytes[15] |= 1;
     BuyerId(Builder::from_custom_bytes(bytes).into_uuid())
 }

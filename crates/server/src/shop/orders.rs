@@ -1,6 +1,7 @@
 //! Orders: reserve, find, list, cancel. The law decides; here a request becomes a command and its outcome an order with a price. Paying
 //! is in [`super::payments`].
 
+use super::confirmed_emails::check_confirmed_email;
 use super::idempotency_keys::{IdempotencyKey, KeyOperation, KeyRefusal, OwnedKey};
 use super::mailboxes::claim_mailbox;
 use super::native_guests::claim_units;
@@ -10,7 +11,8 @@ use crate::store::StoreError;
 use crate::store::orders::{self as rows, OrderRow, OrderRowFilter};
 use engine::{Decision, EngineError};
 use sale::{
-    BuyerId, LinePosition, Money, OrderId, OrderView, Refusal, ReleaseReason, RequestKey, SaleId, Timestamp,
+    BuyerId, LinePosition, Money, OrderId, OrderStatus, OrderView, Refusal, ReleaseReason, RequestKey,
+    SaleId, Timestamp,
 };
 
 /// An order and what it costs.
@@ -142,7 +144,25 @@ pub(super) fn new_order_id(shop: &Shop, sale: SaleId) -> OrderId {
     OrderId::with_sale_suffix(ids::new(shop.engine.now()), sale)
 }
 
+/// Asks for units, and counts what came of it.
 async fn send_reservation(
+    shop: &Shop,
+    buyer_in_sale: (SaleId, BuyerId),
+    units: (OrderId, u32),
+    key: Option<RequestKey>,
+) -> Decision<ReservedOrder> {
+    let decided = decide_reservation(shop, buyer_in_sale, units, key).await;
+    shop.purchases.count(match &decided {
+        Ok(Ok(ReservedOrder { repeated: true, .. })) => "repeated",
+        Ok(Ok(reserved)) if reserved.order.view.status == OrderStatus::Confirmed => "sold",
+        Ok(Ok(_)) => "held",
+        Ok(Err(refusal)) => refusal.code(),
+        Err(_) => "failed",
+    });
+    decided
+}
+
+async fn decide_reservation(
     shop: &Shop,
     (sale, buyer): (SaleId, BuyerId),
     (order, quantity): (OrderId, u32),
@@ -157,8 +177,12 @@ async fn send_reservation(
         shop.attempts.record_refusal(sale, Some(buyer), "order", refusal.code(), now);
         return Ok(Err(refusal));
     }
-    // Where there is a line, joining it claims the mailbox: a buyer who is not in it is refused, and must not take it from another.
+    // Where there is a line, joining it asks for the confirmed address and claims the mailbox: a buyer who is not in it is refused, and must not take it from another.
     let has_line = view.policy.line_opens_at().is_some();
+    if !has_line && let Err(refusal) = check_confirmed_email(shop, sale, buyer).await? {
+        shop.attempts.record_refusal(sale, Some(buyer), "order", refusal.code(), now);
+        return Ok(Err(refusal));
+    }
     if !has_line && let Err(refusal) = claim_mailbox(shop, sale, buyer).await? {
         shop.attempts.record_refusal(sale, Some(buyer), "order", refusal.code(), now);
         return Ok(Err(refusal));
@@ -225,6 +249,10 @@ pub async fn find(shop: &Shop, buyer: BuyerId, order: OrderId) -> Result<Option<
 pub async fn cancel(shop: &Shop, buyer: BuyerId, order: OrderId) -> Decision<PricedOrder> {
     let Some(found) = find(shop, buyer, order).await? else { return Ok(Err(Refusal::OrderUnknown)) };
     let released = shop.engine.release(found.sale, buyer, order, ReleaseReason::Cancelled).await?;
+    if released.is_ok() {
+        // A page on which it could be paid is closed.
+        shop.payments.wake_order(order);
+    }
     Ok(released.map(|decided| PricedOrder { view: decided.order, ..found }))
 }
 

@@ -4,10 +4,17 @@
 //! law knows from before that call on that it is in progress, and keeps the hold until it has ended, within bounds:
 //!
 //! ```text
-//! started ──► authorised ──► captured ──► refunding ──► refunded
-//!    │  └──────────┴──► voiding ──► voided
-//!    └──► declined
+//! started ──► open ──► authorised ──► captured ──► refunding ──► refunded
+//!    │  │       │ │          │
+//!    │  └───────┼─┴──────────┴──► voiding ──► voided
+//!    └──────────┴──► declined
 //! ```
+//!
+//! An `authorised` payment whose money was let go at the provider, after the law had confirmed its order, goes to `refunding` and from there to
+//! `voided` when the order is refunded: there is nothing to give back. So does a refund that met a dispute which was lost since.
+//!
+//! Only a payment on a page of the provider is `open` between: its buyer may pay there or not, so it is not in progress for the law until
+//! the provider has it as submitted, and it is closed at the hold's end. A part that is refunded leaves its payment `captured`.
 //!
 //! In `authorised` the law decides: it confirms the order and the money is captured, or it refuses and the money is voided. The steps
 //! into `voiding` and `refunding` are durable before the provider is called, so that a buyer who got the reply "you were not charged"
@@ -18,36 +25,61 @@ pub mod charge_table;
 
 pub mod in_flight;
 
+mod disputes;
+
 mod lease;
 
+mod open;
+
+mod outside_refunds;
+
 mod pay;
+
+mod provider_calls;
+
+mod inspect;
 
 mod reconcile;
 
 mod refund;
 
+mod refund_part;
+
+mod runtime;
+
 mod settle;
 
+mod wake;
+
+pub use crate::payments::sandbox::{ChargePage, ChargeRecord, PAGES as SANDBOX_PAGES, PageDecision};
+pub use crate::payments::{IntentId, PaymentStatus, ProviderHealth};
+pub use disputes::record_dispute;
+pub use inspect::InspectedPayment;
 pub use pay::PayRequest;
+pub use provider_calls::RETURN_PATH;
 pub use reconcile::{ReconcileReport, ReconcileTiming};
 pub use refund::RefundRequest;
+pub use runtime::PaymentRuntime;
+pub use wake::WakeResult;
 
 use super::catalogue::SaleCatalogue;
 use super::grouped_store::GroupedStore;
 use super::idempotency_keys::{IdempotencyKey, KeyOperation, format_hex};
 use super::orders::PricedOrder;
-use crate::payments::{PaymentProvider, ProviderTimeouts, ProviderWithTimeout};
+use super::public_url::PublicUrl;
+use crate::payments::{PaymentProvider, PaymentProviders};
 use crate::store::StoreError;
-use crate::store::payments::{self as rows, PaymentKeyRow, PaymentRow};
+use crate::store::payments::{self as rows, PaymentKeyRow, PaymentRow, PaymentState};
 use crate::telemetry::payments::PaymentMetrics;
 use engine::error_text::describe_error;
 use engine::{Engine, EngineError};
 use in_flight::PaymentsInFlight;
-use sale::{BuyerId, OrderId, OrderStatus, SaleId, Timestamp};
+use sale::{BuyerId, OrderId, OrderStatus, Timestamp};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
+use wake::ViewedOrders;
 
 /// After this time the engine's reply counts as lost. It replies within milliseconds while its disk is well.
 const ENGINE_TIME_MAX: Duration = Duration::from_secs(5);
@@ -62,9 +94,13 @@ pub struct PaymentService {
     engine: Engine,
     /// Knows through which provider the orders of a sale are paid.
     catalogue: Arc<SaleCatalogue>,
-    provider: ProviderWithTimeout,
+    providers: PaymentProviders,
+    /// To this address the pages of providers lead back.
+    public_url: Option<PublicUrl>,
     in_flight: Arc<PaymentsInFlight>,
+    viewed: ViewedOrders,
     timing: ReconcileTiming,
+    runtime: PaymentRuntime,
     metrics: PaymentMetrics,
 }
 
@@ -73,6 +109,14 @@ pub struct PaymentService {
 pub struct PaidOrder {
     pub order: PricedOrder,
     pub payment: Option<PaymentRow>,
+}
+
+impl PaidOrder {
+    /// Whether the buyer has not paid yet, but has a page to do so.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.payment.as_ref().is_some_and(|payment| payment.state == PaymentState::Open)
+    }
 }
 
 /// The result of a payment or a refund: the order as it is now, or a refusal that moved no money.
@@ -96,6 +140,17 @@ pub enum PaymentRefusal {
     UnknownMethod,
     /// The order costs something, and the request names no method.
     MissingMethod,
+    /// More money was to be refunded than is left of the payment.
+    RefundTooHigh {
+        /// Minor units that are left.
+        left_minor: i64,
+    },
+    /// A part gives no units back to the sale.
+    PartRestock,
+    /// The provider does not refund it.
+    RefundRefused,
+    /// Its buyer disputes the payment at the bank, which holds the money or has taken it.
+    Disputed,
     /// The order was paid for, and its payment is not in the tables: they are an older copy.
     PaymentMissing,
     /// The key was used for another request.
@@ -119,6 +174,12 @@ pub enum PaymentError {
     /// Money may be authorised or not. A repeat is safe and finds out; so does the reconciler.
     #[error("the outcome of the payment is not known yet")]
     Unsettled,
+    /// The provider opens no page at the moment, so nothing was charged. The order is held as before.
+    #[error("the payment provider cannot be used at the moment")]
+    Unavailable {
+        /// The end of the hold.
+        until: Timestamp,
+    },
 }
 
 impl PaymentService {
@@ -127,17 +188,20 @@ impl PaymentService {
         tables: GroupedStore,
         engine: Engine,
         catalogue: Arc<SaleCatalogue>,
-        provider: Arc<dyn PaymentProvider>,
-        limits: ProviderTimeouts,
-        timing: ReconcileTiming,
+        providers: PaymentProviders,
+        public_url: Option<PublicUrl>,
+        (timing, runtime): (ReconcileTiming, PaymentRuntime),
     ) -> Arc<Self> {
         Arc::new(Self {
             tables,
             engine,
             catalogue,
-            provider: ProviderWithTimeout::new(provider, limits),
+            providers,
+            public_url,
             in_flight: Arc::default(),
+            viewed: ViewedOrders::default(),
             timing,
+            runtime,
             metrics: PaymentMetrics::default(),
         })
     }
@@ -147,21 +211,27 @@ impl PaymentService {
         &self.metrics
     }
 
-    /// The name of the provider through which orders are paid.
+    /// The name of the provider through which the orders of new sales are paid.
     #[must_use]
     pub fn provider_name(&self) -> &'static str {
-        self.provider.name()
+        self.providers.default_provider().name()
+    }
+
+    #[must_use]
+    pub fn providers(&self) -> &PaymentProviders {
+        &self.providers
+    }
+
+    /// Whether each provider can be used.
+    #[must_use]
+    pub fn list_health(&self) -> Vec<(&'static str, ProviderHealth)> {
+        self.providers.iter().map(|provider| (provider.name(), provider.health())).collect()
     }
 
     /// Waits until no payment is in flight, at most `limit`. `false` when some still are; the reconciler settles them after the next
     /// start.
     pub async fn drain(&self, limit: Duration) -> bool {
         self.in_flight.drain(limit).await
-    }
-
-    /// Whether orders of the sale are paid through this provider; `true` for a sale that this process has not read yet.
-    fn is_paid_here(&self, sale: SaleId) -> bool {
-        self.catalogue.listing(sale).is_none_or(|listing| listing.provider == self.provider_name())
     }
 
     /// The refusal for an order that the law did not confirm.
@@ -172,7 +242,7 @@ impl PaymentService {
 
     /// An order with its price.
     async fn find_order(&self, order: OrderId) -> Result<Option<PricedOrder>, PaymentError> {
-        let Some((sale, view)) = with_engine_timeout(self.engine.order(order)).await? else {
+        let Some((sale, view)) = with_engine_timeout(self.engine.order_to_pay(order)).await? else {
             return Ok(None);
         };
         let found = self.engine.views().get(sale);
@@ -208,6 +278,17 @@ impl PaymentService {
         }
     }
 
+    /// Runs the work to its end, also when its caller goes away.
+    async fn run_to_end(&self, work: impl Future<Output = PaymentResult> + Send + 'static) -> PaymentResult {
+        self.runtime.handle().spawn(work).await.unwrap_or_else(|failed| {
+            tracing::error!(
+                error = describe_error(&failed),
+                "the task of a payment failed; the reconciler settles the payment"
+            );
+            Err(PaymentError::Unsettled)
+        })
+    }
+
     /// When the reconciler may take a payment whose state has just changed.
     fn next_try_at(&self) -> Timestamp {
         self.engine.now().plus_ms(self.timing.settle_after_ms)
@@ -228,6 +309,7 @@ fn refusal_for_status(status: OrderStatus) -> PaymentRefusal {
 /// The label of a result in the metrics.
 fn outcome_label(result: &PaymentResult, done: &'static str) -> &'static str {
     match result {
+        Ok(Ok(paid)) if paid.is_open() => "open",
         Ok(Ok(_)) => done,
         Ok(Err(refused)) => match refused {
             PaymentRefusal::OrderUnknown => "order_unknown",
@@ -235,6 +317,10 @@ fn outcome_label(result: &PaymentResult, done: &'static str) -> &'static str {
             PaymentRefusal::OrderState(_) => "order_state",
             PaymentRefusal::Declined { .. } => "payment_declined",
             PaymentRefusal::UnknownMethod | PaymentRefusal::MissingMethod => "unknown_method",
+            PaymentRefusal::RefundTooHigh { .. } => "refund_too_high",
+            PaymentRefusal::PartRestock => "part_restock",
+            PaymentRefusal::RefundRefused => "refund_refused",
+            PaymentRefusal::Disputed => "payment_disputed",
             PaymentRefusal::PaymentMissing => "payment_missing",
             PaymentRefusal::KeyReused => "key_reused",
             PaymentRefusal::InFlight => "request_in_flight",
@@ -243,19 +329,9 @@ fn outcome_label(result: &PaymentResult, done: &'static str) -> &'static str {
             PaymentError::Engine(_) | PaymentError::Store(_) => "unavailable",
             PaymentError::Overloaded => "overloaded",
             PaymentError::Unsettled => "payment_unknown",
+            PaymentError::Unavailable { .. } => "payment_unavailable",
         },
     }
-}
-
-/// Runs the work to its end, also when its caller goes away.
-async fn run_to_end(work: impl Future<Output = PaymentResult> + Send + 'static) -> PaymentResult {
-    tokio::spawn(work).await.unwrap_or_else(|failed| {
-        tracing::error!(
-            error = describe_error(&failed),
-            "the task of a payment failed; the reconciler settles the payment"
-        );
-        Err(PaymentError::Unsettled)
-    })
 }
 
 /// The engine's reply, or [`EngineError::NotRecorded`] after [`ENGINE_TIME_MAX`].

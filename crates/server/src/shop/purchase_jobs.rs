@@ -192,7 +192,8 @@ pub async fn claim_key(shop: &Shop, key: &JobKey, buyer: BuyerId) -> Result<KeyS
     if permit.is_surely_unused() && pending.is_empty() {
         return Ok(KeyState::Unused(permit));
     }
-    let KeyRecord { used, pending: stored } = look_up_key(shop, key).await?;
+    let (KeyRecord { used, pending: stored }, failed) = look_up_key(shop, key).await?;
+    permit.set_failed_attempts(failed);
     if let Some(job) = used {
         return Ok(KeyState::Used(Box::new(job)));
     }
@@ -212,14 +213,17 @@ pub async fn claim_key(shop: &Shop, key: &JobKey, buyer: BuyerId) -> Result<KeyS
     Ok(KeyState::Unused(permit))
 }
 
-async fn look_up_key(shop: &Shop, key: &JobKey) -> Result<KeyRecord, RowNotWritten> {
+/// What the tables have of a key, and how many attempts failed before they answered.
+async fn look_up_key(shop: &Shop, key: &JobKey) -> Result<(KeyRecord, u32), RowNotWritten> {
     let mut delays = RETRY_DELAYS.into_iter();
+    let mut failed = 0;
     loop {
         match (shop.jobs.lookup.write(key.clone()).await, delays.next()) {
-            (Ok(record), _) => return Ok(record),
+            (Ok(record), _) => return Ok((record, failed)),
             (Err(error), None) => return Err(error),
             (Err(_), Some(delay)) => tokio::time::sleep(delay).await,
         }
+        failed += 1;
     }
 }
 
@@ -273,7 +277,7 @@ struct JobRun<'a> {
     permit: &'a KeyPermit,
     guest: &'a DialectGuest,
     job: PendingJobRow,
-    /// How often it was tried.
+    /// How often it was tried, without the attempts in which its key could not be looked up.
     attempt: u32,
     /// Whether its row is written.
     is_stored: bool,
@@ -297,9 +301,15 @@ impl<'a> JobRun<'a> {
         Self { shop, permit, guest, job, attempt: 0, is_stored: false, may_be_decided: false }
     }
 
+    /// The attempts of the request until now.
+    fn attempts(&self) -> u32 {
+        self.permit.failed_attempts() + self.attempt
+    }
+
     /// Tries until there is an answer. Without one, or when an answer that was late may still come, the purchase is settled later.
     async fn run(mut self) -> Result<JobReply, JobError> {
-        let mut delays = RETRY_DELAYS.into_iter();
+        let failed_before = usize::try_from(self.permit.failed_attempts()).unwrap_or(ATTEMPTS_MAX);
+        let mut delays = RETRY_DELAYS.into_iter().skip(failed_before);
         let reply = loop {
             self.attempt += 1;
             let error = match self.try_once().await {
@@ -307,12 +317,15 @@ impl<'a> JobRun<'a> {
                 Err(error) => error,
             };
             let Some(delay) = delays.next() else { break Err(error) };
-            tracing::debug!(id = %self.job.id, attempt = self.attempt, %error, "a job got no answer; it is tried again");
+            tracing::debug!(id = %self.job.id, attempt = self.attempts(), %error, "a job got no answer; it is tried again");
             tokio::time::sleep(delay).await;
         };
         let jobs = &self.shop.jobs;
         match &reply {
-            _ if self.may_be_decided => jobs.unsettled.add(self.job, self.attempt, (self.shop.now)()),
+            _ if self.may_be_decided => {
+                let attempts = self.attempts();
+                jobs.unsettled.add(self.job, attempts, (self.shop.now)());
+            }
             Ok(JobReply::NotOpen(_)) | Err(_) if self.is_stored => jobs.forget_pending(self.job.id),
             _ => {}
         }
@@ -337,7 +350,7 @@ impl<'a> JobRun<'a> {
         // After a refusal, an attempt that got no answer may still sell a unit.
         let is_settled = sold.is_some() || !self.may_be_decided;
         let pending = (self.is_stored && is_settled).then_some(self.job.id);
-        let mut decided = decided_job(shop, &self.job, (result, remaining), self.attempt, pending);
+        let mut decided = decided_job(shop, &self.job, (result, remaining), self.attempts(), pending);
         // A failed attempt may have written the row all the same.
         decided.is_surely_unused = self.permit.is_surely_unused() && self.attempt == 1;
         let written = shop.jobs.write_job(decided).await.inspect_err(|_| self.may_be_decided = true)?;

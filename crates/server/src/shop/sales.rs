@@ -20,7 +20,7 @@ mod payment_mode;
 mod chosen;
 
 pub use actions::{SaleAction, apply_action};
-pub use chosen::{describe_gate, find_chosen};
+pub use chosen::{describe_gate, find_chosen, find_chosen_or_refresh};
 pub use create::{ProductSaleDraft, SaleDraft, create, create_with_product};
 pub use delete::{DeleteResult, DeleteRule, delete};
 pub use edit::{SaleEdit, ShownEdit, edit, edit_and_close};

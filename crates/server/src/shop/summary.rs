@@ -6,7 +6,7 @@ use super::dashboard::CATCH_UP_TIMEOUT;
 use super::sales::ListedSale;
 use crate::store::orders::StatusTotals;
 use crate::store::statistics::{self, SaleStatistics};
-use crate::store::{StoreError, orders, series};
+use crate::store::{StoreError, orders, payments, series};
 use crate::telemetry::WorkTimer;
 use sale::{EventSeq, SaleId};
 use std::collections::HashMap;
@@ -48,6 +48,8 @@ pub struct SaleSummary {
     pub statistics: Arc<SaleStatistics>,
     /// Totals of its orders by status.
     pub orders: Arc<[StatusTotals]>,
+    /// Minor units of confirmed orders that went back in parts.
+    pub refunded_parts_minor: i64,
     /// Refused attempts by code.
     pub refusals: Vec<(String, u64)>,
     /// The last event that it counts.
@@ -63,7 +65,8 @@ pub async fn load_summary(shop: &Shop, sale: ListedSale) -> Result<SaleSummary, 
     shop.projected.wait_for(id, sale.view.seq, CATCH_UP_TIMEOUT).await;
     let refusals = series::count_refusals_by_code(&shop.store, id).await?;
     let CachedSummary { seq, statistics, orders, .. } = load_cached(shop, id).await?;
-    Ok(SaleSummary { sale, statistics, orders, refusals, projected: seq })
+    let refunded_parts_minor = payments::sum_parts_of_sale(&shop.store, id).await?;
+    Ok(SaleSummary { sale, statistics, orders, refunded_parts_minor, refusals, projected: seq })
 }
 
 async fn load_cached(shop: &Shop, sale: SaleId) -> Result<CachedSummary, StoreError> {

@@ -32,6 +32,17 @@ pub struct UserRow {
     pub integer_id: Option<i64>,
     /// The name of the person, if the account has one.
     pub full_name: Option<String>,
+    /// The code of the language in which its owner reads the shop.
+    pub language: String,
+}
+
+/// Where an admin gets mails.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminAddress {
+    /// In lower case.
+    pub email: String,
+    /// The code of the admin's language.
+    pub language: String,
 }
 
 /// Which unique name of a new account another account has already.
@@ -59,12 +70,15 @@ pub(super) const STATEMENTS: &[&str] = &[
     REMEMBER_NETWORK,
     TRIM_NETWORKS,
     DELETE_OLD_NETWORKS,
+    CONFIRM_EMAIL,
+    IS_EMAIL_CONFIRMED,
+    LIST_ADMIN_ADDRESSES,
 ];
 
 const INSERT: &str = "
 INSERT INTO users
-    (id, email, username, username_key, password_hash, role, created_at, updated_at, full_name, integer_id)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+    (id, email, username, username_key, password_hash, role, created_at, updated_at, full_name, integer_id, language)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 ON CONFLICT DO NOTHING
 RETURNING id";
 
@@ -72,15 +86,15 @@ const TAKEN: &str = "
 SELECT email FROM users WHERE email = $1 OR username_key = $2";
 
 const FIND: &str = "
-SELECT id, email, username, password_hash, role, created_at, updated_at, session_epoch, integer_id, full_name
+SELECT id, email, username, password_hash, role, created_at, updated_at, session_epoch, integer_id, full_name, language
 FROM users WHERE id = $1";
 
 const FIND_BY_EMAIL: &str = "
-SELECT id, email, username, password_hash, role, created_at, updated_at, session_epoch, integer_id, full_name
+SELECT id, email, username, password_hash, role, created_at, updated_at, session_epoch, integer_id, full_name, language
 FROM users WHERE email = $1";
 
 const FIND_BY_USERNAME: &str = "
-SELECT id, email, username, password_hash, role, created_at, updated_at, session_epoch, integer_id, full_name
+SELECT id, email, username, password_hash, role, created_at, updated_at, session_epoch, integer_id, full_name, language
 FROM users WHERE username_key = $1";
 
 const SET_PASSWORD_HASH: &str = "
@@ -101,7 +115,7 @@ UPDATE users SET session_epoch = session_epoch WHERE id = $1 AND session_epoch =
 
 const PROMOTE: &str = "
 UPDATE users SET password_hash = $1, role = 'admin', updated_at = $2 WHERE email = $3
-RETURNING id, email, username, password_hash, role, created_at, updated_at, session_epoch, integer_id, full_name";
+RETURNING id, email, username, password_hash, role, created_at, updated_at, session_epoch, integer_id, full_name, language";
 
 const COUNT_ADMINS: &str = "
 SELECT COUNT(*) FROM users WHERE role = 'admin'";
@@ -121,6 +135,49 @@ DELETE FROM known_networks WHERE user_id = $1 AND network_digest NOT IN (
 const DELETE_OLD_NETWORKS: &str = "
 DELETE FROM known_networks WHERE seen_at < $1";
 
+const CONFIRM_EMAIL: &str = "
+UPDATE users SET email_confirmed_at = COALESCE(email_confirmed_at, $1) WHERE email = $2 RETURNING id";
+
+const IS_EMAIL_CONFIRMED: &str = "
+SELECT COUNT(*) FROM users WHERE id = $1 AND email_confirmed_at IS NOT NULL";
+
+const LIST_ADMIN_ADDRESSES: &str = "
+SELECT email, language FROM users WHERE role = 'admin' ORDER BY created_at, id LIMIT $1";
+
+/// The addresses of up to `limit` admins, the oldest accounts first.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list_admin_addresses(store: &Store, limit: u32) -> Result<Vec<AdminAddress>, StoreError> {
+    let rows = sqlx::query(LIST_ADMIN_ADDRESSES).bind(i64::from(limit)).fetch_all(store.reader()).await?;
+    let read =
+        |row: &AnyRow| Ok(AdminAddress { email: row.try_get("email")?, language: row.try_get("language")? });
+    rows.iter().map(read).collect()
+}
+
+/// Notes that the owner of the account with this address reads its mails. `Ok(false)` when there is no such account.
+///
+/// # Errors
+/// When the database fails.
+pub async fn confirm_email(
+    writing: &mut StoreTransaction,
+    email: &str,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let query = sqlx::query(CONFIRM_EMAIL).bind(now.0).bind(email);
+    Ok(query.fetch_optional(writing.connection()).await?.is_some())
+}
+
+/// Whether the owner of an account has proved to read the mails of its address.
+///
+/// # Errors
+/// When the database fails.
+pub async fn is_email_confirmed(store: &Store, id: BuyerId) -> Result<bool, StoreError> {
+    let query = sqlx::query_scalar(IS_EMAIL_CONFIRMED).bind(id.to_string());
+    let confirmed: i64 = query.fetch_one(store.reader()).await?;
+    Ok(confirmed > 0)
+}
+
 /// Adds an account and gives it its integer id. `Ok(false)` when another has its address or its name; see [`find_taken_name`] for which.
 /// Roll back then: the id is taken.
 ///
@@ -139,6 +196,7 @@ pub async fn insert(writing: &mut StoreTransaction, user: &UserRow) -> Result<bo
         .bind(user.updated_at.0)
         .bind(user.full_name.as_deref())
         .bind(integer_id)
+        .bind(user.language.as_str())
         .fetch_optional(writing.connection())
         .await?;
     Ok(inserted.is_some())
@@ -211,6 +269,18 @@ pub async fn find_by_email(store: &Store, email: &str) -> Result<Option<UserRow>
 pub async fn find_by_username(store: &Store, username: &str) -> Result<Option<UserRow>, StoreError> {
     let key = username.to_ascii_lowercase();
     sqlx::query(FIND_BY_USERNAME).bind(key).fetch_optional(store.reader()).await?.map(read).transpose()
+}
+
+/// The account with this address, in lower case, as the transaction sees it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find_by_email_within(
+    writing: &mut StoreTransaction,
+    email: &str,
+) -> Result<Option<UserRow>, StoreError> {
+    let query = sqlx::query(FIND_BY_EMAIL).bind(email);
+    query.fetch_optional(writing.connection()).await?.map(read).transpose()
 }
 
 /// Gives the account another password. Its sessions must end in the same transaction.
@@ -406,5 +476,6 @@ fn read(row: AnyRow) -> Result<UserRow, StoreError> {
         session_epoch: row.try_get("session_epoch")?,
         integer_id: row.try_get("integer_id")?,
         full_name: row.try_get("full_name")?,
+        language: row.try_get("language")?,
     })
 }

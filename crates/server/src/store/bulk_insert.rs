@@ -20,19 +20,22 @@ pub(super) struct BulkInsert {
     columns: usize,
     /// `ON CONFLICT …`.
     tail: &'static str,
-    statements: OnceLock<[String; SIZES]>,
+    texts: StatementTexts<SIZES>,
 }
 
 pub(super) type BoundQuery = Query<'static, Any, AnyArguments>;
 
 impl BulkInsert {
     pub(super) const fn new(head: &'static str, columns: usize, tail: &'static str) -> Self {
-        Self { head, columns, tail, statements: OnceLock::new() }
+        Self { head, columns, tail, texts: StatementTexts::new() }
     }
 
-    /// Every text it may use, for the test that prepares them.
-    pub(super) fn statements(&'static self) -> impl Iterator<Item = &'static str> {
-        self.built_statements().iter().map(String::as_str)
+    /// Every text for a database, for the test that prepares them.
+    pub(super) fn statements(
+        &'static self,
+        parameters: ParameterStyle,
+    ) -> impl Iterator<Item = &'static str> {
+        self.texts(parameters).iter().map(String::as_str)
     }
 
     /// Writes all rows; `bind` binds one row's columns in order. In Postgres no two rows may hit the same conflict.
@@ -42,10 +45,11 @@ impl BulkInsert {
         mut rows: &[T],
         bind: impl Fn(BoundQuery, &T) -> BoundQuery,
     ) -> Result<(), StoreError> {
+        let texts = self.texts(ParameterStyle::of(writing));
         while !rows.is_empty() {
             let size = rows.len().min(ROWS_MAX).ilog2() as usize;
             let (now, later) = rows.split_at(1 << size);
-            let text: &'static str = &self.built_statements()[size];
+            let text: &'static str = &texts[size];
             let bound = now.iter().fold(sqlx::query(text), &bind);
             bound.execute(writing.connection()).await?;
             rows = later;
@@ -53,19 +57,68 @@ impl BulkInsert {
         Ok(())
     }
 
-    fn built_statements(&'static self) -> &'static [String; SIZES] {
-        self.statements.get_or_init(|| std::array::from_fn(|size| self.build_statement(1 << size)))
+    fn texts(&'static self, parameters: ParameterStyle) -> &'static [String; SIZES] {
+        self.texts.build_once(parameters, |size| {
+            format!("{} {} {}", self.head, build_values(1 << size, self.columns, parameters), self.tail)
+        })
+    }
+}
+
+/// How a statement names its parameters. SQLite keeps those with a number in a list, which the library searches from its beginning for each
+/// one that it binds: with thousands of them this takes longer than the rows. PostgreSQL wants numbers.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum ParameterStyle {
+    Numbered,
+    Unnumbered,
+}
+
+impl ParameterStyle {
+    pub(super) fn of(writing: &StoreTransaction) -> Self {
+        if writing.is_sqlite() { Self::Unnumbered } else { Self::Numbered }
     }
 
-    fn build_statement(&self, rows: usize) -> String {
-        let row = |row: usize| {
-            let first = row * self.columns + 1;
-            let parameters: Vec<String> = (first..first + self.columns).map(|n| format!("${n}")).collect();
-            format!("({})", parameters.join(", "))
-        };
-        let rows: Vec<String> = (0..rows).map(row).collect();
-        format!("{} VALUES {} {}", self.head, rows.join(", "), self.tail)
+    fn name(self, number: usize) -> String {
+        match self {
+            Self::Numbered => format!("${number}"),
+            Self::Unnumbered => "?".to_owned(),
+        }
     }
+}
+
+/// The texts of one statement for its numbers of rows, for each database.
+pub(super) struct StatementTexts<const N: usize> {
+    numbered: OnceLock<[String; N]>,
+    unnumbered: OnceLock<[String; N]>,
+}
+
+impl<const N: usize> StatementTexts<N> {
+    pub(super) const fn new() -> Self {
+        Self { numbered: OnceLock::new(), unnumbered: OnceLock::new() }
+    }
+
+    /// The texts; `build` makes the one at an index.
+    pub(super) fn build_once(
+        &'static self,
+        parameters: ParameterStyle,
+        build: impl Fn(usize) -> String,
+    ) -> &'static [String; N] {
+        let texts = match parameters {
+            ParameterStyle::Numbered => &self.numbered,
+            ParameterStyle::Unnumbered => &self.unnumbered,
+        };
+        texts.get_or_init(|| std::array::from_fn(build))
+    }
+}
+
+/// `VALUES ($1, $2), ($3, $4) …`.
+pub(super) fn build_values(rows: usize, columns: usize, parameters: ParameterStyle) -> String {
+    let row = |row: usize| {
+        let first = row * columns + 1;
+        let names: Vec<String> = (first..first + columns).map(|n| parameters.name(n)).collect();
+        format!("({})", names.join(", "))
+    };
+    let rows: Vec<String> = (0..rows).map(row).collect();
+    format!("VALUES {}", rows.join(", "))
 }
 
 #[cfg(test)]
@@ -73,10 +126,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_numbers_its_parameters_row_by_row() {
+    fn a_text_has_its_parameters_row_by_row() {
         static BULK: BulkInsert = BulkInsert::new("INSERT INTO t (a, b)", 2, "ON CONFLICT DO NOTHING");
-        let texts: Vec<&str> = BULK.statements().collect();
+        let texts: Vec<&str> = BULK.statements(ParameterStyle::Numbered).collect();
         assert_eq!(texts.len(), 9);
         assert_eq!(texts[1], "INSERT INTO t (a, b) VALUES ($1, $2), ($3, $4) ON CONFLICT DO NOTHING");
+        let texts: Vec<&str> = BULK.statements(ParameterStyle::Unnumbered).collect();
+        assert_eq!(texts.len(), 9);
+        assert_eq!(texts[1], "INSERT INTO t (a, b) VALUES (?, ?), (?, ?) ON CONFLICT DO NOTHING");
     }
 }

@@ -15,6 +15,8 @@ pub struct BuyerIdentity {
     pub email: String,
     /// The account's name; a guest has none.
     pub username: Option<String>,
+    /// The language in which the person reads the shop.
+    pub language: String,
 }
 
 /// Ids a statement; a question for fewer repeats its last one.
@@ -40,8 +42,8 @@ pub(super) fn find_statements() -> &'static [String; 2] {
         let ids: Vec<String> = (1..=IDS).map(|n| format!("${n}")).collect();
         let ids = ids.join(", ");
         [
-            format!("SELECT id, email, username FROM users WHERE id IN ({ids})"),
-            format!("SELECT buyer_id, name FROM guests WHERE buyer_id IN ({ids})"),
+            format!("SELECT id, email, username, language FROM users WHERE id IN ({ids})"),
+            format!("SELECT buyer_id, name, language FROM guests WHERE buyer_id IN ({ids})"),
         ]
     })
 }
@@ -77,7 +79,8 @@ pub async fn find_identities(
     for ids in ids.chunks(IDS) {
         for row in find_rows(store, find_accounts.as_str(), ids).await? {
             let (email, username) = (row.try_get("email")?, Some(row.try_get("username")?));
-            people.insert(parse_buyer_id(row.try_get("id")?)?, BuyerIdentity { email, username });
+            let person = BuyerIdentity { email, username, language: row.try_get("language")? };
+            people.insert(parse_buyer_id(row.try_get("id")?)?, person);
         }
         let unknown: Vec<BuyerId> = ids.iter().filter(|id| !people.contains_key(id)).copied().collect();
         if unknown.is_empty() {
@@ -86,7 +89,7 @@ pub async fn find_identities(
         for row in find_rows(store, find_guests.as_str(), &unknown).await? {
             let email = row.try_get("name")?;
             let buyer = parse_buyer_id(row.try_get("buyer_id")?)?;
-            people.insert(buyer, BuyerIdentity { email, username: None });
+            people.insert(buyer, BuyerIdentity { email, username: None, language: row.try_get("language")? });
         }
     }
     Ok(people)

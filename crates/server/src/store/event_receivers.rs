@@ -11,14 +11,34 @@ use sqlx::any::AnyRow;
 pub struct EventReceiverRow {
     /// When it was switched on for the first time.
     pub begun_at: Timestamp,
-    /// When it last ran, to the hour.
+    /// When it last ran, to ten minutes.
     pub seen_at: Timestamp,
     /// The last step of a payment that it has delivered.
     pub payment_no: i64,
 }
 
-pub(super) const STATEMENTS: &[&str] =
-    &[INSERT, FIND, MOVE, SET_SEEN, MIN_PAYMENT_NO, LIST_STATES, PUT_STATE, DELETE_STATE];
+/// Steps of payments that a receiver has not delivered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UndeliveredPayments {
+    pub count: u64,
+    /// When the one was written that is delivered next.
+    pub since: Option<Timestamp>,
+}
+
+pub(super) const STATEMENTS: &[&str] = &[
+    INSERT,
+    FIND,
+    MOVE,
+    REWIND,
+    FIND_UNDELIVERED,
+    FIND_AT,
+    LIST_SEEN,
+    SET_SEEN,
+    MIN_PAYMENT_NO,
+    LIST_STATES,
+    PUT_STATE,
+    DELETE_STATE,
+];
 
 const INSERT: &str = "
 INSERT INTO event_receivers (name, begun_at, seen_at, payment_no) VALUES ($1, $2, $2, $3)
@@ -30,11 +50,37 @@ SELECT begun_at, seen_at, payment_no FROM event_receivers WHERE name = $1";
 const MOVE: &str = "
 UPDATE event_receivers SET payment_no = $2 WHERE name = $1 AND payment_no = $3";
 
+// Without a kept step the comparison is with NULL, and nothing is changed.
+const REWIND: &str = "
+UPDATE event_receivers SET payment_no = (SELECT MIN(no) - 1 FROM payment_events WHERE sale_id = $2)
+WHERE name = $1 AND payment_no >= (SELECT MIN(no) FROM payment_events WHERE sale_id = $2)";
+
+// Numbers have no gaps, so steps with a number are counted without reading them. Those without one are many while no receiver takes them.
+pub(super) const FIND_UNDELIVERED: &str = "
+SELECT
+    integer_id_counters.last_id - event_receivers.payment_no AS numbered,
+    (SELECT COUNT(*) FROM (SELECT 1 FROM payment_events WHERE no IS NULL LIMIT $2) AS counted) AS fresh,
+    (SELECT MIN(no) FROM payment_events WHERE no > event_receivers.payment_no) AS first_no,
+    (SELECT at FROM payment_events WHERE no IS NULL ORDER BY step, at, payment_id LIMIT 1) AS fresh_since
+FROM event_receivers
+CROSS JOIN integer_id_counters
+WHERE event_receivers.name = $1 AND integer_id_counters.name = 'payment_events'";
+
+const FIND_AT: &str = "
+SELECT at FROM payment_events WHERE no = $1";
+
+const LIST_SEEN: &str = "
+SELECT name, seen_at FROM event_receivers";
+
 const SET_SEEN: &str = "
 UPDATE event_receivers SET seen_at = $2 WHERE name = $1";
 
+// A receiver whose deliveries fail runs, and waits for all of them.
 const MIN_PAYMENT_NO: &str = "
-SELECT MIN(payment_no) FROM event_receivers WHERE seen_at >= $1";
+SELECT MIN(payment_no) FROM event_receivers
+WHERE
+    seen_at >= $1
+    OR EXISTS (SELECT 1 FROM follower_failures AS f WHERE f.name = event_receivers.name AND f.failed_at >= $1)";
 
 const LIST_STATES: &str = "
 SELECT sale_id, state FROM event_states WHERE receiver = $1";
@@ -87,6 +133,55 @@ pub async fn advance_payments(
 ) -> Result<bool, StoreError> {
     let query = sqlx::query(MOVE).bind(name).bind(to).bind(from);
     Ok(query.execute(writing.connection()).await?.rows_affected() == 1)
+}
+
+/// The steps of payments that a receiver has not delivered; none for a receiver that has never run. Those without a number are counted up to
+/// `limit`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find_undelivered(
+    store: &Store,
+    name: &str,
+    limit: u32,
+) -> Result<UndeliveredPayments, StoreError> {
+    let query = sqlx::query(FIND_UNDELIVERED).bind(name).bind(i64::from(limit));
+    let found = query.fetch_optional(store.reader()).await?;
+    let Some(row) = found else { return Ok(UndeliveredPayments::default()) };
+    let (numbered, fresh): (i64, i64) = (row.try_get("numbered")?, row.try_get("fresh")?);
+    let first_no: Option<i64> = row.try_get("first_no")?;
+    let since: Option<i64> = match first_no {
+        Some(no) => sqlx::query_scalar(FIND_AT).bind(no).fetch_optional(store.reader()).await?,
+        None => row.try_get("fresh_since")?,
+    };
+    // Steps that were deleted do not wait.
+    let numbered = if first_no.is_some() { numbered.max(0) } else { 0 };
+    Ok(UndeliveredPayments {
+        count: numbered.unsigned_abs() + fresh.unsigned_abs(),
+        since: since.map(Timestamp),
+    })
+}
+
+/// Sets a receiver back to before the first step of a sale's payments that is kept, if it has delivered that.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn rewind_payments(
+    writing: &mut StoreTransaction,
+    name: &str,
+    sale: SaleId,
+) -> Result<(), StoreError> {
+    sqlx::query(REWIND).bind(name).bind(sale.to_string()).execute(writing.connection()).await?;
+    Ok(())
+}
+
+/// When each receiver last ran, with its name.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list_seen(store: &Store) -> Result<Vec<(String, Timestamp)>, StoreError> {
+    let read = |row: &AnyRow| Ok((row.try_get("name")?, Timestamp(row.try_get("seen_at")?)));
+    sqlx::query(LIST_SEEN).fetch_all(store.reader()).await?.iter().map(read).collect()
 }
 
 /// Notes that a receiver runs.

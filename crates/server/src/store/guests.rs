@@ -16,7 +16,7 @@ pub struct GuestRow {
     pub created_at: Timestamp,
 }
 
-pub(super) const STATEMENTS: &[&str] = &[FIND, FIND_BY_NAME];
+pub(super) const STATEMENTS: &[&str] = &[FIND, FIND_BY_NAME, FIND_BY_ORIGIN, IS_OF_ORIGIN, SET_LANGUAGE];
 
 pub(super) static INSERT: BulkInsert = BulkInsert::new(
     "INSERT INTO guests (buyer_id, origin, name, created_at)",
@@ -37,6 +37,58 @@ pub struct StoredGuest {
 
 const FIND_BY_NAME: &str = "
 SELECT buyer_id FROM guests WHERE name IN ($1, $2) ORDER BY created_at, buyer_id LIMIT $3";
+
+const FIND_BY_ORIGIN: &str = "
+SELECT buyer_id, created_at FROM guests WHERE name = $1 AND origin = $2 ORDER BY created_at, buyer_id LIMIT 1";
+
+const IS_OF_ORIGIN: &str = "
+SELECT COUNT(*) FROM guests WHERE buyer_id = $1 AND origin = $2";
+
+const SET_LANGUAGE: &str = "
+UPDATE guests SET language = $1 WHERE name = $2 AND origin = $3";
+
+/// Sets the language of the guests of an origin who are known by this text.
+///
+/// # Errors
+/// When the database fails.
+pub async fn set_language(
+    writing: &mut StoreTransaction,
+    (name, origin): (&str, &str),
+    language: &str,
+) -> Result<(), StoreError> {
+    let query = sqlx::query(SET_LANGUAGE).bind(language).bind(name).bind(origin);
+    query.execute(writing.connection()).await?;
+    Ok(())
+}
+
+/// Whether a buyer is a guest of this origin.
+///
+/// # Errors
+/// When the database fails.
+pub async fn is_of_origin(store: &Store, buyer: BuyerId, origin: &str) -> Result<bool, StoreError> {
+    let query = sqlx::query_scalar(IS_OF_ORIGIN).bind(buyer.to_string()).bind(origin);
+    let count: i64 = query.fetch_one(store.reader()).await?;
+    Ok(count > 0)
+}
+
+/// The first guest of an origin who is known by this text, and since when.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find_by_origin(
+    store: &Store,
+    name: &str,
+    origin: &str,
+) -> Result<Option<(BuyerId, Timestamp)>, StoreError> {
+    let query = sqlx::query(FIND_BY_ORIGIN).bind(name).bind(origin);
+    let Some(row) = query.fetch_optional(store.writer()).await? else { return Ok(None) };
+    let id: String = row.try_get("buyer_id")?;
+    let created_at = Timestamp(row.try_get("created_at")?);
+    match id.parse() {
+        Ok(buyer) => Ok(Some((buyer, created_at))),
+        Err(_) => Err(StoreError::Damaged { table: "guests", id, reason: "its id is not a UUID" }),
+    }
+}
 
 /// Adds guests; one that is there already stays as it is. No two rows may be of one buyer.
 ///

@@ -1,7 +1,7 @@
 //! Integer ids of accounts, products and sales, for clients that know no UUIDs. Each kind is counted from 1 in the order of creation, and
 //! an id never changes. It never gives an id outside the transaction that writes its row.
 
-use super::{Store, StoreError, StoreTransaction};
+use super::{Store, StoreError, StoreTransaction, accounts};
 use sale::{BuyerId, SaleId};
 use sqlx::Row;
 use sqlx::any::AnyRow;
@@ -152,6 +152,22 @@ pub async fn find_user(store: &Store, user: BuyerId) -> Result<Option<i64>, Stor
     Ok(sqlx::query_scalar(FIND_USER).bind(user.to_string()).fetch_optional(store.reader()).await?)
 }
 
+/// The integer id of an account, which is given now if an import or a restored dump brought the account without one; `None` when there is
+/// no such account.
+///
+/// # Errors
+/// When the database fails.
+pub async fn number_user(store: &Store, user: BuyerId) -> Result<Option<i64>, StoreError> {
+    if let Some(id) = find_user(store, user).await? {
+        return Ok(Some(id));
+    }
+    if accounts::find(store, user).await?.is_none() {
+        return Ok(None);
+    }
+    fill_missing(store, IntegerIdKind::Users).await?;
+    find_user(store, user).await
+}
+
 /// The ids of all listed sales.
 ///
 /// # Errors
@@ -176,7 +192,7 @@ mod tests {
     use super::*;
     use crate::auth::Role;
     use crate::store::MIGRATOR;
-    use crate::store::accounts::{self, UserRow};
+    use crate::store::accounts::UserRow;
     use sale::Timestamp;
     use sqlx::migrate::Migrator;
     use std::borrow::Cow;
@@ -195,6 +211,7 @@ mod tests {
             session_epoch: 0,
             integer_id: None,
             full_name: None,
+            language: "en".to_owned(),
         }
     }
 
@@ -232,6 +249,16 @@ mod tests {
         }
         assert_eq!(filled, [23, 24, 25], "in the order of creation");
         assert_eq!(insert(&store, 50).await, 26);
+        let late = format!(
+            "INSERT INTO users (id, email, username, username_key, password_hash, role, created_at) \
+             VALUES ('{}', 'late', 'late', 'late', '', 'buyer', 7)",
+            user(60).id
+        );
+        sqlx::query(sqlx::AssertSqlSafe(late)).execute(store.writer()).await.unwrap();
+        assert_eq!(find_user(&store, user(60).id).await.unwrap(), None);
+        assert_eq!(number_user(&store, user(60).id).await.unwrap(), Some(27));
+        assert_eq!(number_user(&store, user(60).id).await.unwrap(), Some(27));
+        assert_eq!(number_user(&store, user(61).id).await.unwrap(), None, "no account");
     }
 
     /// The tables as they were before there were integer ids, with rows.

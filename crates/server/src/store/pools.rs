@@ -15,6 +15,12 @@ const FILE_READERS_MAX: u32 = 4;
 const DATABASE_WRITERS_MAX: u32 = 8;
 const DATABASE_READERS_MAX: u32 = 8;
 
+/// Group writers: while one waits for the disk, the other runs its statements.
+const DATABASE_GROUP_WRITERS: usize = 2;
+
+/// Connections of a group writer: it uses one, unless that one's end is waited for because the database did not answer.
+const DATABASE_GROUP_CONNECTIONS_MAX: u32 = 2;
+
 /// How long a caller waits for a connection to a file before it gets [`StoreError`].
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -39,6 +45,8 @@ pub(super) enum StoreBackend {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ConnectionPurpose {
     Write,
+    /// The same for the writes of many callers in one transaction.
+    WriteGroups,
     Read,
     /// To read and to write what can be written again: a commit need not wait for the disk.
     Follow,
@@ -100,9 +108,16 @@ impl StoreBackend {
         Ok(pool.connect_with(options.clone()).await?)
     }
 
+    /// Writers of groups that run at a time.
+    pub(super) fn group_writers(self) -> usize {
+        if self == Self::Sqlite { 1 } else { DATABASE_GROUP_WRITERS }
+    }
+
     fn connections_max(self, purpose: ConnectionPurpose) -> u32 {
         match (self, purpose) {
-            (_, ConnectionPurpose::Follow) | (Self::Sqlite, ConnectionPurpose::Write) => 1,
+            (_, ConnectionPurpose::Follow)
+            | (Self::Sqlite, ConnectionPurpose::Write | ConnectionPurpose::WriteGroups) => 1,
+            (_, ConnectionPurpose::WriteGroups) => DATABASE_GROUP_CONNECTIONS_MAX,
             (Self::Sqlite, ConnectionPurpose::Read) => FILE_READERS_MAX,
             (_, ConnectionPurpose::Write) => DATABASE_WRITERS_MAX,
             (_, ConnectionPurpose::Read) => DATABASE_READERS_MAX,
@@ -111,7 +126,7 @@ impl StoreBackend {
 
     fn session_settings(self, purpose: ConnectionPurpose) -> &'static [&'static str] {
         match (self, purpose) {
-            (Self::Sqlite, ConnectionPurpose::Write) => &[
+            (Self::Sqlite, ConnectionPurpose::Write | ConnectionPurpose::WriteGroups) => &[
                 "PRAGMA busy_timeout = 5000",
                 "PRAGMA journal_mode = WAL",
                 "PRAGMA synchronous = FULL",
@@ -124,6 +139,10 @@ impl StoreBackend {
                 &["PRAGMA busy_timeout = 5000", "PRAGMA query_only = ON"]
             }
             (Self::Postgres, ConnectionPurpose::Write) => &[SHORT_TIMEOUTS, DURABLE_COMMITS],
+            (Self::Postgres, ConnectionPurpose::WriteGroups) => {
+                &[SHORT_TIMEOUTS, DURABLE_COMMITS, FRESH_PLANS]
+            }
+            (Self::PostgresNoTimeout, ConnectionPurpose::WriteGroups) => &[DURABLE_COMMITS, FRESH_PLANS],
             (Self::Postgres, ConnectionPurpose::Read) => {
                 &[SHORT_TIMEOUTS, "SET default_transaction_read_only = on"]
             }
@@ -134,9 +153,10 @@ impl StoreBackend {
     }
 }
 
-/// [`ANSWER_TIMEOUT`] as PostgreSQL's settings, so that the server cancels a statement whose caller has given up.
+/// [`ANSWER_TIMEOUT`] as PostgreSQL's settings, so that the server cancels a statement whose caller has given up. A lock is waited for less
+/// long: otherwise the error would say that the statement took too long, and not why.
 const SHORT_TIMEOUTS: &str = "
-SELECT set_config(name, '1500ms', false) FROM pg_settings
+SELECT set_config(name, CASE name WHEN 'lock_timeout' THEN '1000ms' ELSE '1500ms' END, false) FROM pg_settings
 WHERE name IN (
     'statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'client_connection_check_interval'
 )";
@@ -145,6 +165,10 @@ WHERE name IN (
 const LONG_TIMEOUTS: &str = "
 SELECT set_config(name, '10s', false) FROM pg_settings
 WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout')";
+
+/// A statement with the rows of many callers is planned each time: a plan that is kept from a small table reads the whole table when that has
+/// grown, and a rush is over before PostgreSQL has counted the rows.
+const FRESH_PLANS: &str = "SET plan_cache_mode = force_custom_plan";
 
 /// Commits wait for the disk, even where the database's default is `synchronous_commit = off`; stricter settings stay.
 const DURABLE_COMMITS: &str = "

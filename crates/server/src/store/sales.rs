@@ -23,6 +23,8 @@ pub struct SaleRow {
     /// The name of the provider through which its orders are paid.
     pub provider: String,
     pub limit_by: LimitScope,
+    /// Whether only buyers with a confirmed address may buy.
+    pub require_confirmed_email: bool,
     /// The dialect through which it was made; `None` for the native API.
     pub made_by: Option<String>,
 }
@@ -88,6 +90,8 @@ pub struct NewSale<'a> {
     pub payment: PaymentMode,
     pub provider: &'a str,
     pub limit_by: LimitScope,
+    /// Whether only buyers with a confirmed address may buy.
+    pub require_confirmed_email: bool,
     /// The dialect through which it is made; `None` for the native API.
     pub made_by: Option<&'a str>,
 }
@@ -110,8 +114,10 @@ pub(super) const STATEMENTS: &[&str] = &[
 ];
 
 const INSERT: &str = "
-INSERT INTO sales (id, product_id, slug, revision, created_at, announced_at, deleted_at, payment, provider, limit_by, made_by)
-VALUES ($1, $2, $3, 1, $4, NULL, NULL, $5, $6, $7, $8)
+INSERT INTO sales
+    (id, product_id, slug, revision, created_at, announced_at, deleted_at, payment, provider, limit_by, made_by,
+    require_confirmed_email)
+VALUES ($1, $2, $3, 1, $4, NULL, NULL, $5, $6, $7, $8, $9)
 ON CONFLICT DO NOTHING
 RETURNING id";
 
@@ -140,7 +146,7 @@ const DELETE: &str = "
 UPDATE sales SET deleted_at = $1 WHERE id = $2 AND deleted_at IS NULL";
 
 const LIST: &str = "
-SELECT id, slug, revision, created_at, edited_at, payment, provider, limit_by, made_by
+SELECT id, slug, revision, created_at, edited_at, payment, provider, limit_by, made_by, require_confirmed_email
 FROM sales
 WHERE deleted_at IS NULL AND announced_at IS NOT NULL
 ORDER BY created_at DESC, id DESC";
@@ -180,6 +186,7 @@ pub async fn insert(writing: &mut StoreTransaction, sale: NewSale<'_>) -> Result
         .bind(sale.provider)
         .bind(sale.limit_by.as_str())
         .bind(sale.made_by)
+        .bind(i64::from(sale.require_confirmed_email))
         .fetch_optional(writing.connection())
         .await?;
     if inserted.is_none() {
@@ -385,6 +392,7 @@ fn read(row: &AnyRow) -> Result<SaleRow, StoreError> {
         payment,
         provider: row.try_get("provider")?,
         limit_by,
+        require_confirmed_email: row.try_get::<i64, _>("require_confirmed_email")? != 0,
         made_by: row.try_get("made_by")?,
     })
 }

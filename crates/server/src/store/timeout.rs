@@ -2,6 +2,7 @@
 
 use super::damage::DamageListener;
 use super::write_state::WriteState;
+use super::write_turn::WriteTurns;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
@@ -19,6 +20,8 @@ pub(super) struct WithTimeout<T> {
     pub(super) damage: DamageListener,
     /// Where a failed statement is noted; `None` where statements only read.
     pub(super) writes: Option<WriteState>,
+    /// Each statement waits for a turn, where there are any.
+    pub(super) turns: WriteTurns,
 }
 
 impl<T> WithTimeout<T> {
@@ -60,14 +63,18 @@ impl<'c, T: Executor<'c, Database = Any>> Executor<'c> for WithTimeout<T> {
         if let Err(error) = self.check_writable() {
             return stream::once(std::future::ready(Err(error))).boxed();
         }
-        let (damage, writes) = (self.damage, self.writes);
+        let (damage, writes, turns) = (self.damage, self.writes, self.turns);
         let check = move |error: &Error| check_error(&damage, writes.as_ref(), error);
-        let rows = self.inner.fetch_many(query);
-        if self.timeout.is_none() {
+        let (rows, timeout) = (self.inner.fetch_many(query), self.timeout);
+        if timeout.is_none() && !turns.are_taken() {
             return rows.inspect_err(check).boxed();
         }
         // Waits for all rows: every list here is bounded and collected anyway.
-        let all = with_timeout(self.timeout, rows.try_collect::<Vec<_>>()).inspect_err(check);
+        let all = async move {
+            let _turn = turns.wait().await;
+            with_timeout(timeout, rows.try_collect::<Vec<_>>()).await
+        };
+        let all = all.inspect_err(check);
         stream::once(all).map_ok(|rows| stream::iter(rows.into_iter().map(Ok))).try_flatten().boxed()
     }
 
@@ -79,8 +86,13 @@ impl<'c, T: Executor<'c, Database = Any>> Executor<'c> for WithTimeout<T> {
         if let Err(error) = self.check_writable() {
             return std::future::ready(Err(error)).boxed();
         }
+        let (damage, writes, turns) = (self.damage, self.writes, self.turns);
         let fetched = with_timeout(self.timeout, self.inner.fetch_optional(query));
-        fetched.inspect_err(move |error| check_error(&self.damage, self.writes.as_ref(), error)).boxed()
+        async move {
+            let _turn = turns.wait().await;
+            fetched.await.inspect_err(|error| check_error(&damage, writes.as_ref(), error))
+        }
+        .boxed()
     }
 
     fn prepare_with<'e>(

@@ -6,15 +6,20 @@ use super::StoreError;
 use super::damage::DamageListener;
 use super::timeout::{WithTimeout, with_timeout};
 use super::write_state::WriteState;
+use super::write_turn::{WriteTurn, WriteTurns};
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, AnyPool, Executor};
 use std::time::Duration;
+
+const SQLITE: &str = "SQLite";
 
 /// A transaction. What it wrote is undone when it is dropped without [`StoreTransaction::commit`].
 #[derive(Debug)]
 pub struct StoreTransaction {
     /// `None` when it has ended.
     connection: Option<PoolConnection<Any>>,
+    /// Given back when the transaction has ended in the file, too.
+    turn: Option<WriteTurn>,
     timeout: Option<Duration>,
     damage: DamageListener,
     writes: WriteState,
@@ -24,16 +29,39 @@ impl StoreTransaction {
     /// Begins on a connection of the pool.
     pub(super) async fn begin(
         pool: &AnyPool,
+        turns: &WriteTurns,
         timeout: Option<Duration>,
         damage: DamageListener,
         writes: WriteState,
     ) -> Result<Self, StoreError> {
         damage.check_writable()?;
+        let turn = turns.wait().await;
         let acquired = with_timeout(timeout, pool.acquire()).await;
         let connection = acquired.inspect_err(|error| writes.check_error(error))?;
-        let mut transaction = Self { connection: Some(connection), timeout, damage, writes };
-        transaction.connection().execute("BEGIN").await?;
+        // SQLite refuses at once to let a transaction write that has read before another connection wrote: it waits before it reads.
+        let begin = if connection.backend_name() == SQLITE { "BEGIN IMMEDIATE" } else { "BEGIN" };
+        let mut transaction = Self { connection: Some(connection), turn, timeout, damage, writes };
+        transaction.connection().execute(begin).await?;
         Ok(transaction)
+    }
+
+    /// Whether it writes to a file of SQLite.
+    ///
+    /// # Panics
+    /// Never: see [`StoreTransaction::connection`].
+    pub(super) fn is_sqlite(&self) -> bool {
+        self.connection.as_ref().expect("the transaction has not ended").backend_name() == SQLITE
+    }
+
+    /// Has what follows wait for locked rows for a short time only. Writers of a file wait before they begin.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn shorten_lock_wait(&mut self) -> Result<(), StoreError> {
+        if !self.is_sqlite() {
+            self.connection().execute("SET LOCAL lock_timeout = '200ms'").await?;
+        }
+        Ok(())
     }
 
     /// Makes all of it durable.
@@ -73,8 +101,9 @@ impl StoreTransaction {
     /// Never: the connection is there until the transaction ends, and that takes the transaction.
     pub(super) fn connection(&mut self) -> WithTimeout<&mut AnyConnection> {
         let connection = self.connection.as_mut().expect("the transaction has not ended");
-        let (damage, writes) = (self.damage.clone(), Some(self.writes.clone()));
-        WithTimeout { inner: connection, timeout: self.timeout, damage, writes }
+        // The transaction has its turn.
+        let (damage, writes, turns) = (self.damage.clone(), Some(self.writes.clone()), WriteTurns::default());
+        WithTimeout { inner: connection, timeout: self.timeout, damage, writes, turns }
     }
 }
 
@@ -83,8 +112,9 @@ impl Drop for StoreTransaction {
         let Some(mut connection) = self.connection.take() else { return };
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => {
-                let timeout = self.timeout;
+                let (timeout, turn) = (self.timeout, self.turn.take());
                 runtime.spawn(async move {
+                    let _turn = turn;
                     if with_timeout(timeout, connection.execute("ROLLBACK")).await.is_err() {
                         connection.close_on_drop();
                     }

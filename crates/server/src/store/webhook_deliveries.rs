@@ -212,8 +212,9 @@ WHERE id IN (
     LIMIT $2
 )";
 
+// Steps of payments are in the tables and not in the ledger, and are not written again.
 const DELETE_PENDING_OF_SALE: &str = "
-DELETE FROM webhook_deliveries WHERE sale_id = $1 AND state = 'pending'";
+DELETE FROM webhook_deliveries WHERE sale_id = $1 AND state = 'pending' AND event_id NOT LIKE 'payments/%'";
 
 const COUNT_PENDING: &str = "
 SELECT COUNT(*) FROM (SELECT 1 FROM webhook_deliveries WHERE state = 'pending' LIMIT $1) AS pending";
@@ -389,7 +390,7 @@ pub async fn delete_old(store: &Store, before: Timestamp, limit: u32) -> Result<
     Ok(deleted)
 }
 
-/// Deletes the deliveries of a sale's events that have not arrived, because its ledger was set back: the follower writes those of the
+/// Deletes the deliveries of events in a sale's ledger that have not arrived, because the ledger was set back: the follower writes those of the
 /// events that are in the ledger again.
 ///
 /// # Errors

@@ -32,22 +32,62 @@ impl WriteState {
     }
 }
 
-/// True when the database did not accept a write that is right in itself: not for a constraint, a conflict of two transactions, or a row
-/// that is not there.
+/// PostgreSQL's codes of transactions that were undone for the sake of another one: serialization, deadlock.
+pub(super) const CONFLICTS: [&str; 2] = ["40001", "40P01"];
+
+/// PostgreSQL's code of a statement that waited too long for a lock.
+pub(super) const LOCKED_OUT: &str = "55P03";
+
+/// Whether the database gave one of these codes.
+pub(super) fn has_code(error: &sqlx::Error, codes: &[&str]) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| codes.contains(&&*code))
+}
+
+/// True when the database did not accept a write that is right in itself: not for a constraint, another transaction that is in the
+/// way, or a row that is not there.
 fn is_write_failure(error: &sqlx::Error) -> bool {
     /// PostgreSQL's class of transactions that have to be repeated.
     const POSTGRES_CONFLICTS: &str = "40";
     match error {
         sqlx::Error::Database(error) => {
-            let is_conflict =
-                error.code().is_some_and(|code| code.len() == 5 && code.starts_with(POSTGRES_CONFLICTS));
-            matches!(error.kind(), ErrorKind::Other) && !is_conflict
+            let is_in_the_way = error.code().is_some_and(|code| {
+                code.len() == 5 && (code.starts_with(POSTGRES_CONFLICTS) || code == LOCKED_OUT)
+            });
+            matches!(error.kind(), ErrorKind::Other) && !is_in_the_way
         }
         sqlx::Error::Io(_)
         | sqlx::Error::Tls(_)
         | sqlx::Error::Protocol(_)
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::WorkerCrashed => true,
+        _ => false,
+    }
+}
+
+/// True when a statement failed for what it writes: a constraint, a value that does not fit, a conflict of two transactions, a lock of a row, a
+/// text that the database does not take. The same statement with other values may succeed.
+pub(super) fn is_own_failure(error: &sqlx::Error) -> bool {
+    /// SQLite's codes without their extension: an error in the statement, too large, a constraint, a wrong type, a wrong parameter.
+    const SQLITE: [u32; 5] = [1, 18, 19, 20, 25];
+    /// PostgreSQL's classes: cardinality, data, constraints, transactions that have to be repeated, wrong statements, a function's own errors.
+    const POSTGRES: [&str; 6] = ["21", "22", "23", "40", "42", "P0"];
+    match error {
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+            // PostgreSQL's codes have five characters, SQLite's fewer.
+            let is_postgres = code.len() == 5;
+            let is_sqlite = code.parse::<u32>().is_ok_and(|code| SQLITE.contains(&(code & 0xff)));
+            if is_postgres {
+                code == LOCKED_OUT || POSTGRES.iter().any(|class| code.starts_with(class))
+            } else {
+                is_sqlite
+            }
+        }),
+        sqlx::Error::RowNotFound
+        | sqlx::Error::Encode(_)
+        | sqlx::Error::Decode(_)
+        | sqlx::Error::ColumnDecode { .. }
+        | sqlx::Error::ColumnNotFound(_) => true,
         _ => false,
     }
 }

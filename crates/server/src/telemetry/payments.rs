@@ -34,7 +34,7 @@ impl PaymentMetrics {
         metrics.register("payments_unsettled", "Payments between two steps", self.unsettled.clone());
         metrics.register(
             "payments_stuck",
-            "Payments between the same two steps for long",
+            "Payments between the same two steps for long, unless they wait for the end of a dispute",
             self.stuck.clone(),
         );
     }

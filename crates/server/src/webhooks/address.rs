@@ -214,8 +214,10 @@ fn is_internal(address: IpAddr) -> bool {
 }
 
 fn is_internal_v4(address: Ipv4Addr) -> bool {
-    let [a, b, c, _] = address.octets();
+    let [a, b, c, d] = address.octets();
     match (a, b, c) {
+        // The metadata service of a cloud, at a public address.
+        (168, 63, 129) if d == 16 => true,
         // This network, private, loopback, link-local.
         (0 | 10 | 127, ..) | (169, 254, _) | (172, 16..=31, _) | (192, 168, _) => true,
         // Carrier-grade NAT (with a cloud's metadata service), protocol assignments, 6to4 relays, benchmarks.
@@ -291,6 +293,7 @@ mod tests {
             "https://172.31.255.255",
             "https://192.168.1.1",
             "https://169.254.169.254/latest/meta-data",
+            "https://168.63.129.16/machine",
             "https://100.64.0.1",
             "https://100.100.100.200",
             "https://192.0.0.192",

@@ -222,6 +222,7 @@ async fn a_sale_that_a_crash_left_unannounced_is_announced_by_the_same_request()
             payment,
             provider,
             limit_by,
+            require_confirmed_email: false,
             made_by: None,
         };
         assert!(rows::insert(&mut writing, new).await.unwrap());

@@ -471,13 +471,14 @@ async fn a_buyer_leaves_a_line_that_is_named_in_the_query_or_in_a_body() {
         ("", Some(json!({"flashSaleId": sale}))),
         (query.as_str(), Some(json!({"flashSaleId": sale}))),
         (query.as_str(), Some(json!({}))),
+        (query.as_str(), Some(Value::Null)),
         (query.as_str(), None),
     ] {
         assert_eq!(join_line(&app, &ada, &sale).await.status, StatusCode::CREATED);
         assert_eq!(leave(query, body.clone()).await.status, StatusCode::NO_CONTENT, "{query} {body:?}");
     }
     assert_refused(&leave(&query, Some(json!({"flashSaleId": UNKNOWN}))).await, 400, "bad_request");
-    for body in [None, Some(json!({}))] {
+    for body in [None, Some(json!({})), Some(Value::Null)] {
         assert_refused(&leave("", body).await, 422, "invalid_query");
     }
     assert_refused(&leave("", Some(json!({"sale": sale}))).await, 422, "invalid_body");

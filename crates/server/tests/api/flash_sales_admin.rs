@@ -342,7 +342,17 @@ async fn what_a_crash_left_unannounced_is_finished_or_removed_at_the_next_start(
     for (id, slug) in [(announced, "announced"), (never, "never")] {
         let (created_at, payment, provider) = (merchant.now(), PaymentMode::Nothing, "sandbox");
         let limit_by = LimitScope::Account;
-        let row = NewSale { id, product, slug, created_at, payment, provider, limit_by, made_by: None };
+        let row = NewSale {
+            id,
+            product,
+            slug,
+            created_at,
+            payment,
+            provider,
+            limit_by,
+            require_confirmed_email: false,
+            made_by: None,
+        };
         let mut writing = shop.store.begin().await.unwrap();
         assert!(sales::insert(&mut writing, row).await.unwrap());
         writing.commit().await.unwrap();

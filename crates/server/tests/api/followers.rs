@@ -67,6 +67,7 @@ async fn an_admin_sees_and_rewinds_a_follower() {
     let followers = merchant.get("/followers").await;
     let projector = &followers["items"][0];
     assert_eq!((&projector["name"], &projector["eventsBehind"]), (&json!("projector"), &json!(0)));
+    assert_eq!(projector["isOn"], true);
     let sales = projector["sales"].as_array().unwrap();
     let known = sales.iter().find(|known| known["flashSaleId"] == sale.as_str()).unwrap();
     assert_eq!((sales.len(), &known["seq"], &known["version"]), (2, &json!(3), &json!(3)));

@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test program: what fails ends it")]
 
+#[path = "../receivers/mod.rs"]
+#[expect(dead_code, reason = "the tests of Kafka use more")]
+mod receivers;
+
 mod described;
 mod support;
 
@@ -15,11 +19,13 @@ mod connections;
 mod edge;
 mod environment;
 mod limits;
+mod mails;
 mod ops;
 mod payments;
 mod problems;
 mod shared_limits;
 mod sockets;
+mod stripe;
 mod tokens;
 mod web;
 mod webhooks;
@@ -30,6 +36,7 @@ mod databases;
 mod description;
 mod hostile;
 mod line_estimates;
+mod line_feed;
 mod more_time;
 mod place_endings;
 mod races;

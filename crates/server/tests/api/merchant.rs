@@ -107,11 +107,16 @@ pub async fn join_line(app: &TestApp, buyer: &SignedInUser, sale: &str) -> HttpR
 
 /// A buyer's place in line.
 pub async fn position(app: &TestApp, buyer: &SignedInUser, sale: &str) -> Value {
+    find_place(app, buyer, sale).await.json()
+}
+
+/// The reply about a buyer's place. How a place ended is in the tables, and a busy machine may need longer for them than a request
+/// waits: it is asked again until it is known.
+pub async fn find_place(app: &TestApp, buyer: &SignedInUser, sale: &str) -> HttpReply {
     let path = format!("/api/v1/queue/position?flashSaleId={sale}");
-    // How a place ended is in the tables, and a busy machine may need longer for them than a request waits.
     eventually_some("the place is known", HANG_LIMIT, async || {
-        let reply = app.get_as(&buyer.access, &path).await;
-        (reply.status != StatusCode::SERVICE_UNAVAILABLE).then(|| reply.json())
+        Some(app.get_as(&buyer.access, &path).await)
+            .filter(|reply| reply.status != StatusCode::SERVICE_UNAVAILABLE)
     })
     .await
 }

@@ -1,7 +1,9 @@
 //! Probes, metrics, the description of the API and its page.
 
+use crate::merchant::{Merchant, order, order_with_key};
 use crate::support::TestApp;
 use reqwest::{Method, StatusCode};
+use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn probes_tell_how_it_is() {
@@ -78,5 +80,24 @@ async fn the_description_is_what_is_served() {
             assert_ne!(reply.status(), StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
             assert!(!reply.status().is_server_error(), "{method} {path}: {reply:?}");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn purchases_are_counted_by_what_came_of_them() {
+    let app = TestApp::start().await;
+    let merchant = Merchant::sign_in(&app).await;
+    let held = merchant.sale(&json!({"quantity": 1})).await;
+    let sold = merchant.sale(&json!({"payment": "none"})).await;
+    let (ada, bob) = (app.register("ada").await, app.register("bob").await);
+    order_with_key(&app, &ada, &held, 1, "k").await;
+    order_with_key(&app, &ada, &held, 1, "k").await;
+    order(&app, &bob, &held, 1).await;
+    order(&app, &bob, &sold, 1).await;
+    let address = app.instance.metrics_address;
+    let text = app.http.get(format!("http://{address}/metrics")).send().await.unwrap().text().await.unwrap();
+    for outcome in ["held", "repeated", "all_held", "sold"] {
+        let line = format!("doorbuster_purchases_total{{outcome=\"{outcome}\"}} 1");
+        assert!(text.contains(&line), "{line}: {text}");
     }
 }

@@ -282,3 +282,150 @@ async fn an_admin_refunds_an_order_once() {
     assert_eq!(again.json(), first.json());
     hold(&app, &app.register("bert").await, &sale, 1).await;
 }
+
+/// A page as a browser gets it.
+async fn visit(app: &TestApp, method: Method, path: &str) -> (u16, String, String, String) {
+    let response = app.request(method, path).header("accept", "text/html").send().await.unwrap();
+    let header = |name: &str| {
+        response.headers().get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
+    };
+    let (status, location, policy) =
+        (response.status().as_u16(), header("location"), header("content-security-policy"));
+    (status, location, policy, response.text().await.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_buyer_pays_on_the_sandboxs_page_and_comes_back() {
+    for (decision, expected) in [("approve", "confirmed"), ("decline", "pending")] {
+        let app = TestApp::start().await;
+        let sale = sale(&app, 5).await;
+        let anna = app.register("anna").await;
+        let order = hold(&app, &anna, &sale, 2).await;
+        let before = find(&app, &anna, &order).await;
+        let opened = pay(&app, &anna, &order, "sandbox:redirect", Some("k")).await;
+        assert_eq!(opened.status, 200, "{opened:?}");
+        let opened = opened.json();
+        assert_eq!((&opened["status"], &opened["paying"]), (&json!("pending"), &json!(false)));
+        assert_eq!(opened["payment"]["status"], "open");
+        let payment = opened["payment"]["id"].as_str().unwrap();
+        let page = format!("/sandbox/pay/{payment}");
+        assert_eq!(opened["nextAction"], json!({"type": "redirect", "url": page}));
+        assert_eq!(find(&app, &anna, &order).await, before, "the order is held as long as before");
+        let again = pay(&app, &anna, &order, "sandbox:redirect", Some("k")).await.json();
+        assert_eq!(again["nextAction"], opened["nextAction"], "the same page");
+
+        let (code, _, policy, html) = visit(&app, Method::GET, &page).await;
+        assert_eq!(code, 200);
+        assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
+        assert!(html.contains("99.98 EUR") && !html.contains("<script"), "{html}");
+        let (code, back, ..) = visit(&app, Method::POST, &format!("{page}/{decision}")).await;
+        assert_eq!((code, back.as_str()), (303, format!("/pay/return/{payment}").as_str()));
+        let (code, to, ..) = visit(&app, Method::GET, &back).await;
+        assert_eq!((code, to.split('?').next().unwrap()), (303, format!("/orders/{order}").as_str()));
+        eventually("the order shows the bank's answer", HANG_LIMIT, async || {
+            let now = find(&app, &anna, &order).await;
+            now["status"] == expected && payment_state(&app, payment).await.is_settled()
+        })
+        .await;
+        let over = visit(&app, Method::POST, &format!("{page}/approve")).await;
+        assert_eq!(over.0, 303);
+        assert_eq!(status(&app, &anna, &order).await, expected, "what is decided stays");
+    }
+}
+
+async fn payment_state(app: &TestApp, payment: &str) -> payments::PaymentState {
+    let store = &app.instance.app.shop.store;
+    payments::find(store, payment.parse().unwrap()).await.unwrap().unwrap().state
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_payments_that_are_none_are_not_found() {
+    let app = TestApp::start().await;
+    let sale = sale(&app, 1).await;
+    let anna = app.register("anna").await;
+    let order = hold(&app, &anna, &sale, 1).await;
+    let paid = pay(&app, &anna, &order, "sandbox:approve", None).await.json();
+    let without_page = paid["payment"]["id"].as_str().unwrap().to_owned();
+    let unknown = "0190f3a4-0000-7000-8000-000000000000".to_owned();
+    for id in [&unknown, &without_page, &"x".to_owned()] {
+        // 503 says that this build has no pages.
+        let (code, ..) = visit(&app, Method::GET, &format!("/sandbox/pay/{id}")).await;
+        assert!(matches!(code, 404 | 503), "{id}: {code}");
+        let (code, ..) = visit(&app, Method::POST, &format!("/sandbox/pay/{id}/approve")).await;
+        assert_eq!(code, 404, "{id}");
+    }
+    let (code, ..) = visit(&app, Method::POST, &format!("/sandbox/pay/{unknown}/burn")).await;
+    assert_eq!(code, 404);
+    for id in [&unknown, &"x".to_owned()] {
+        let (code, ..) = visit(&app, Method::GET, &format!("/pay/return/{id}")).await;
+        assert!(matches!(code, 404 | 503), "{id}: {code}");
+    }
+    // Of a settled payment nothing is asked.
+    let (code, to, ..) = visit(&app, Method::GET, &format!("/pay/return/{without_page}")).await;
+    assert_eq!((code, to), (303, format!("/orders/{order}")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_is_cancelled_closes_its_page() {
+    let app = TestApp::start().await;
+    let sale = sale(&app, 1).await;
+    let anna = app.register("anna").await;
+    let order = hold(&app, &anna, &sale, 1).await;
+    let opened = pay(&app, &anna, &order, "sandbox:redirect", None).await.json();
+    let payment = opened["payment"]["id"].as_str().unwrap();
+    let cancelled = app.request(Method::DELETE, &format!("/api/v1/orders/{order}")).bearer_auth(&anna.access);
+    assert_eq!(HttpReply::send(cancelled).await.status, 200);
+    eventually("the page is closed", HANG_LIMIT, async || {
+        payment_state(&app, payment).await == payments::PaymentState::Voided
+    })
+    .await;
+    visit(&app, Method::POST, &format!("/sandbox/pay/{payment}/approve")).await;
+    assert_eq!(status(&app, &anna, &order).await, "cancelled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_is_refunded_and_the_order_stays_confirmed() {
+    let app = TestApp::start().await;
+    let sale = sale(&app, 1).await;
+    let anna = app.register("anna").await;
+    let order = hold(&app, &anna, &sale, 1).await;
+    assert_eq!(pay(&app, &anna, &order, "sandbox:approve", None).await.status, 200);
+    let admin = app.admin().await;
+    let refund = async |body: Value, key: Option<&str>| {
+        let path = format!("/api/v1/admin/orders/{order}/refund");
+        let mut request = app.request(Method::POST, &path).bearer_auth(&admin.access);
+        if let Some(key) = key {
+            request = request.header("Idempotency-Key", key);
+        }
+        HttpReply::send(request.json(&body)).await
+    };
+    for bad in [
+        json!({"amount": eur(0), "restock": false}),
+        json!({"amount": eur(-1), "restock": false}),
+        json!({"amount": eur(1), "restock": true}),
+        json!({"amount": 1, "restock": false}),
+        json!({"amount": eur(1)}),
+    ] {
+        let reply = refund(bad.clone(), None).await;
+        assert_eq!((reply.status.as_u16(), reply.problem().as_str()), (422, "invalid_body"), "{bad}");
+    }
+    let too_much = refund(json!({"amount": eur(5_000), "restock": false}), None).await;
+    assert_eq!((too_much.status.as_u16(), too_much.problem().as_str()), (409, "refund_too_high"));
+    assert_eq!(too_much.json()["left"], 4_999);
+    for _ in 0..2 {
+        let done = refund(json!({"amount": eur(1_000), "restock": false}), Some("k")).await;
+        assert_eq!(done.status, 200, "{done:?}");
+        let done = done.json();
+        assert_eq!((&done["status"], &done["payment"]["status"]), (&json!("confirmed"), &json!("captured")));
+        assert_eq!(done["payment"]["refunded"], eur(1_000));
+    }
+    for path in ["overview", "summary"] {
+        let path = format!("/api/v1/admin/flash-sales/{sale}/{path}");
+        eventually("the part is no revenue", HANG_LIMIT, async || {
+            app.get_as(&admin.access, &path).await.json()["revenue"] == eur(3_999)
+        })
+        .await;
+    }
+    let rest = refund(json!({"restock": true}), None).await.json();
+    assert_eq!((&rest["status"], &rest["payment"]["refunded"]), (&json!("refunded"), &eur(4_999)));
+}

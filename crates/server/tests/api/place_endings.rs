@@ -1,7 +1,9 @@
 //! How a place in line ends, as its buyer is answered: over, lapsed or left, each with its moment or reason; and what a sale says of
 //! itself once no buyer can be admitted any more.
 
-use crate::merchant::{Merchant, assert_refused, join_line, order, position, wait_until_admitted};
+use crate::merchant::{
+    Merchant, assert_refused, find_place, join_line, order, position, wait_until_admitted,
+};
 use crate::support::{HttpReply, SignedInUser, TestApp};
 use jiff::SignedDuration;
 use reqwest::{Method, StatusCode};
@@ -16,10 +18,6 @@ fn line() -> Value {
 async fn leave(app: &TestApp, buyer: &SignedInUser, sale: &str) -> HttpReply {
     let path = format!("/api/v1/queue/leave?flashSaleId={sale}");
     HttpReply::send(app.request(Method::DELETE, &path).bearer_auth(&buyer.access)).await
-}
-
-async fn find_place(app: &TestApp, buyer: &SignedInUser, sale: &str) -> HttpReply {
-    app.get_as(&buyer.access, &format!("/api/v1/queue/position?flashSaleId={sale}")).await
 }
 
 /// A buyer's place once it has this status.

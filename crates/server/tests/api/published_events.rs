@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 #[tokio::test(flavor = "multi_thread")]
 async fn each_type_has_a_schema_at_its_address_with_and_without_the_prefix() {
     let app = TestApp::start_with(&["--limits", "off", "--public-url", "https://shop.example"]).await;
-    for name in ["order.confirmed", "sale.sold_out", "line.admitted", "payment.disputed"] {
+    for name in ["order.confirmed", "sale.sold_out", "line.admitted", "payment.disputed", "webhook.test"] {
         let path = format!("/schemas/events/doorbuster.{name}.v1.json");
         let reply = app.get(&path).await;
         assert_eq!(reply.status, StatusCode::OK, "{reply:?}");

@@ -4,6 +4,7 @@ use crate::support::{ADMIN_EMAIL, PASSWORD, SignedInUser, TestApp};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use server::auth::Role;
+use server::mail::language::BuyerLanguage;
 use server::shop::accounts::{self, AccountRegistration};
 use std::process::{Command, Output};
 use test_servers::wait::{HANG_LIMIT, eventually};
@@ -262,6 +263,7 @@ async fn an_account_that_becomes_the_first_admin_loses_its_sessions() {
         email: ADMIN_EMAIL.parse().unwrap(),
         username: "boss".parse().unwrap(),
         password: NEW_PASSWORD.to_owned().try_into().unwrap(),
+        language: BuyerLanguage::default(),
     };
     let service = &app.instance.app.shop.accounts;
     let made = accounts::create_first_admin(service, registration).await.unwrap().unwrap();

@@ -10,6 +10,7 @@ use server::auth::passwords::PasswordPool;
 use server::auth::tokens::{AccessTokens, generate_key};
 use server::followers::idempotency_warmup::{self, IdempotencyWarmup};
 use server::followers::local::{LocalDependencies, start_local};
+use server::mail::language::BuyerLanguage;
 use server::shop::accounts::{self, AccountRegistration, AccountService, REFRESH_GRACE_MS};
 use server::shop::catalogue::SaleCatalogue;
 use server::shop::catalogue_text::Slug;
@@ -36,6 +37,7 @@ pub async fn second_shop(app: &TestApp) -> Shop {
         tokens: AccessTokens::new(generate_key().unwrap(), 60, 10),
         passwords: PasswordPool::start(1).unwrap(),
         refresh_ttl_ms: 1_000,
+        mails: None,
     };
     Shop {
         now: Arc::clone(&ours.now),
@@ -44,6 +46,8 @@ pub async fn second_shop(app: &TestApp) -> Shop {
         guest_limits: server::shop::native_guests::GuestLimits::new(false),
         guests: server::shop::guests::GuestBook::start(store.clone(), Arc::clone(&ours.now)),
         jobs: server::shop::purchase_jobs::PurchaseJobs::start(store.clone(), Tenancy::Cluster),
+        confirmed_buyers: server::shop::confirmed_emails::ConfirmedBuyers::default(),
+        purchases: server::telemetry::purchases::PurchaseMetrics::default(),
         account_numbers: server::shop::integer_ids::AccountNumbers::default(),
         sold_out: server::shop::sold_out_memory::SoldOutMemory::start(store.clone(), Tenancy::Cluster),
         store,
@@ -52,10 +56,13 @@ pub async fn second_shop(app: &TestApp) -> Shop {
         lag: ours.lag.clone(),
         attempts: attempts::buffer(server::telemetry::metrics::Counter::default()).0,
         payments: Arc::clone(&ours.payments),
+        sandbox: ours.sandbox.clone(),
+        notices: ours.notices.clone(),
         keys: Arc::default(),
         receipts: ReceiptSigner::new(&[0; 32]),
         summaries: server::shop::summary::SummaryCache::default(),
         fresh_views: server::shop::fresh_views::FreshViews::default(),
+        line_readers: server::shop::line_feed::LineReaders::default(),
         changes: server::shop::sale_changes::SaleChanges::default(),
         hold_calls: server::shop::keyed_locks::KeyedLocks::default(),
         accounts,
@@ -152,6 +159,7 @@ async fn two_processes_that_make_sales_of_one_name_give_them_different_addresses
         slug: None,
         policy: (*sold.view.policy).clone(),
         limit_by: sales::LimitScope::Account,
+        require_confirmed_email: false,
         made_by: None,
     };
     let mut slugs = vec![sold.listing.slug.clone()];
@@ -183,6 +191,7 @@ async fn a_start_leaves_a_sale_alone_that_another_process_is_announcing() {
         payment,
         provider,
         limit_by,
+        require_confirmed_email: false,
         made_by: None,
     };
     let mut writing = app.instance.app.shop.store.begin().await.unwrap();
@@ -302,6 +311,7 @@ async fn of_many_first_starts_at_once_one_makes_the_admin() {
         email: "first@example.com".parse().unwrap(),
         username: "first".parse().unwrap(),
         password: format!("password {n}").try_into().unwrap(),
+        language: BuyerLanguage::default(),
     };
     let each = (0..6).map(|n| accounts::create_first_admin(second_accounts, registration(n)));
     let made = futures::future::join_all(each).await;

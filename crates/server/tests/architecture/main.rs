@@ -15,20 +15,21 @@ use std::path::{Path, PathBuf};
 /// read the engine's view of a sale; their commands to the engine go through `shop`.
 const MODULES: &str = "
     doorbuster → commands
-    commands   → http realtime followers shop store payments webhooks auth telemetry clock engine rehearsal sale documents::EventAddresses
+    commands   → http realtime followers shop store payments webhooks mail auth telemetry clock engine rehearsal sale documents::EventAddresses
 
-    http       → shop_documents documents shop auth telemetry clock client_network sale engine::SaleView engine::valkey_connection engine::error_text
+    http       → shop_documents documents shop mail::language auth telemetry clock client_network sale engine::SaleView engine::valkey_connection engine::error_text
     realtime   → shop_documents documents shop auth telemetry clock client_network sale engine::SaleView
     shop_documents → documents shop sale engine::SaleView
     followers  → shop_documents documents shop store telemetry clock engine sale
 
     shop::published_events → documents shop store telemetry clock engine sale
-    shop::webhooks → documents::EventType shop store webhooks telemetry clock engine sale
-    shop       → store payments webhooks auth telemetry clock engine sale
+    shop::webhooks → documents::EventAddresses documents::EventType documents::TEST_EVENT_NAME shop store webhooks telemetry clock engine sale
+    shop       → store payments webhooks mail auth telemetry clock engine sale
 
     store      → webhooks telemetry clock sale
     payments   → telemetry clock sale engine::error_text
     webhooks   → telemetry clock sale
+    mail       → telemetry clock sale
     auth       → telemetry clock sale
     telemetry  → clock sale
     clock      → sale
@@ -45,8 +46,8 @@ const HOMES: &str = "
     Wire formats stay in the listeners.
     axum                → http
     garde               → http
-    hyper               → http rehearsal webhooks::client
-    hyper_util          → http rehearsal webhooks::client
+    hyper               → http rehearsal webhooks::client payments::stripe
+    hyper_util          → http rehearsal webhooks::client payments::stripe
     matchit             → http
     serde_path_to_error → http
     serde_urlencoded    → http
@@ -60,6 +61,8 @@ const HOMES: &str = "
     engineioxide        → realtime
     socketioxide        → realtime
     rdkafka             → followers
+    lettre              → mail
+    minijinja           → mail
 
     The rehearsal has its own libraries.
     console             → rehearsal::live rehearsal::report
@@ -68,7 +71,7 @@ const HOMES: &str = "
     indicatif           → rehearsal::live
     maud                → rehearsal::report
     rand_chacha         → rehearsal
-    tokio_rustls        → rehearsal::client webhooks::client
+    tokio_rustls        → rehearsal::client webhooks::client payments::stripe
 
     Settings are read once, and the process is assembled once.
     anyhow              → commands

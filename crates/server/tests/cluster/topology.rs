@@ -45,6 +45,8 @@ pub struct ClusterLayout {
     is_behind_nginx: bool,
     wrong_by_ms: Vec<i64>,
     flags: Vec<String>,
+    /// Those of instances and workers alike.
+    shared_flags: Vec<String>,
 }
 
 impl ClusterLayout {
@@ -67,6 +69,7 @@ impl ClusterLayout {
             is_behind_nginx: false,
             wrong_by_ms: Vec::new(),
             flags: ["--limits", "off", "--drain-grace", "100ms"].map(str::to_owned).to_vec(),
+            shared_flags: Vec::new(),
         }
     }
 
@@ -74,6 +77,12 @@ impl ClusterLayout {
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
         self.flags.extend(["--roles".to_owned(), "api".to_owned()]);
+        self
+    }
+
+    /// More flags of all processes.
+    pub fn all_with(mut self, flags: &[&str]) -> Self {
+        self.shared_flags = flags.iter().map(|&flag| flag.to_owned()).collect();
         self
     }
 
@@ -126,7 +135,7 @@ impl ClusterLayout {
             let member = topology.member(ServerProcess::prepared, &self.flags_of(no, &topology));
             topology.instances.push(member);
         }
-        let worker = |_| topology.member(ServerProcess::prepared_worker, &[]);
+        let worker = |_| topology.member(ServerProcess::prepared_worker, &self.shared_flags);
         topology.workers = (0..self.workers).map(worker).collect();
         topology.launch_all().await;
         if self.is_behind_nginx {
@@ -137,7 +146,7 @@ impl ClusterLayout {
     }
 
     fn flags_of(&self, no: usize, topology: &RunningCluster) -> Vec<String> {
-        let mut flags = self.flags.clone();
+        let mut flags = [&self.flags[..], &self.shared_flags[..]].concat();
         if let Some(wrong_by_ms) = self.wrong_by_ms.get(no) {
             let file = topology.servers.folder.path().join(format!("clock-{no}"));
             std::fs::write(&file, wrong_by_ms.to_string()).unwrap();

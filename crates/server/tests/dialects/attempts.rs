@@ -136,6 +136,9 @@ async fn an_account_is_valid_in_both_apis() {
     sign_in(&client, "ada").await;
     let native = json!({"username": "ada", "password": "secret"});
     assert_eq!(app.post("/api/v1/auth/login", &native).await.status, 200, "also with a short password");
+    let blanks = json!({"username": "blank", "email": "blank@example.com", "password": "        "});
+    client.post("/api/auth/register", &blanks).await.expect(201);
+    client.post("/api/auth/login", &blanks).await.expect(200);
     let short = json!({"email": "eve@example.com", "username": "eve", "password": "secret"});
     assert_eq!(app.post("/api/v1/auth/register", &short).await.problem(), "invalid_body", "natively 8");
     let bob = app.register("bob").await;

@@ -257,6 +257,7 @@ async fn any_text_is_a_user_and_blank_ones_are_refused() {
         ("100%", "100%"),
         ("100% sure", "100%25%20sure"),
         ("%zz", "%zz"),
+        ("%E4", "%E4"),
         ("😀", "%F0%9F%98%80"),
         (" ada ", "%20ada%20"),
         ("ada", "ada"),
@@ -268,6 +269,10 @@ async fn any_text_is_a_user_and_blank_ones_are_refused() {
         let raw = raw_get(&client, &format!("/api/sale/user/{path}")).await;
         assert!(raw.contains("\"hasPurchased\":true"), "{user}: {raw}");
     }
+    let raw = raw_get(&client, "/api/sale/user/%FF").await;
+    assert!(raw.contains("\"hasPurchased\":false"), "what is no text is nobody else's id: {raw}");
+    let marked = client.post_raw("/api/sale/purchase", None, "\u{feff}{\"userId\": \"marked\"}").await;
+    marked.expect(200);
     let number = client.post("/api/sale/purchase", &json!({"userId": 12})).await;
     number.expect(200);
     assert_eq!(client.get("/api/sale/user/12").await.expect(200)["hasPurchased"], true);
@@ -283,6 +288,19 @@ async fn any_text_is_a_user_and_blank_ones_are_refused() {
         let refused = client.get(blank).await.expect(400);
         assert!(refused["error"].is_string() && refused["message"].is_string(), "{refused}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn closed_admin_calls_are_refused_before_their_body_is_read() {
+    let app = TestApp::start_with(&["--limits", "off", "--dialects", "drop=127.0.0.1:0"]).await;
+    let client = DialectClient::of(&app, Dialect::Drop);
+    let json = Some("application/json");
+    for body in ["{x", "[]"] {
+        client.post_raw("/api/sale/init", json, body).await.expect(401);
+    }
+    let admin = app.admin().await.access;
+    let request = client.request(Method::POST, "/api/sale/init").bearer_auth(&admin).body("{x");
+    DialectReply::send(request).await.expect(400);
 }
 
 /// A request whose path no library rewrites.

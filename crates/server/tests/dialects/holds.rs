@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use server::http::dialects::Dialect;
 use server::http::dialects::holds::check_payments;
 use server::http::v1::rfc3339;
-use server::shop::checkout::find_paid_sale;
+use server::shop::checkout::find_unpayable_sale;
 use server::shop::guests::{DialectGuest, GuestOrigin};
 use server::shop::single_orders::{OtherOrders, SinglePurchase, buy_one};
-use server::store::payments::{self, BeginResult, PaymentLease, PaymentRow, PaymentState};
+use server::store::payments::{self, BeginResult, NewPayment, PaymentLease, PaymentRow, PaymentState};
 use std::sync::Arc;
 use test_servers::postgres::PostgresServer;
 use test_servers::redis::RedisServer;
@@ -272,7 +272,9 @@ async fn accounts_on_both_layers_of_paths() {
         assert!(shop.client.get_as(&token, "/flash-sales").await.message(401).contains("Unauthorized"));
         let nobody = DialectReply::send(shop.client.request(Method::POST, out)).await;
         assert_eq!(nobody.expect(200), json!({"ok": true}));
+        shop.client.post_raw(out, Some("application/json"), "{x").await.expect(400);
     }
+    shop.client.post_raw("/flash-sales", Some("application/json"), "{x").await.expect(401);
     let named = json!({"email": "ada@shop.example", "password": "secret", "name": "Ada Lovelace"});
     assert_eq!(shop.client.post("/auth/signup", &named).await.expect(201)["user"]["name"], "Ada Lovelace");
     assert_eq!(shop.client.post("/auth/signup", &named).await.expect(409)["statusCode"], 409);
@@ -303,6 +305,7 @@ async fn a_closed_shop_takes_no_sign_ups_and_no_buyers_as_admins() {
         let refused = shop.client.post(path, &body).await;
         assert!(refused.message(401).contains("doorbuster admin create"));
         assert_eq!(refused.header("www-authenticate"), "Bearer");
+        shop.client.post_raw(path, Some("application/json"), "{x").await.expect(401);
     }
     let buyer = shop.app.register("ada").await;
     let sale = shop.sale(1, &json!({})).await;
@@ -573,6 +576,7 @@ async fn an_order_that_was_left_unpaid_is_paid_by_the_next_confirmation() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sales_are_made_shown_and_listed() {
     let shop = Fixture::start_with(&["--holds-per-second", "7", "--holds-seconds", "60"]).await;
+    let soon = shop.moment(5);
     for (field, more) in [
         ("name", json!({"name": null})),
         ("startsAt", json!({"startsAt": null})),
@@ -583,7 +587,7 @@ async fn sales_are_made_shown_and_listed() {
         ("negative price", json!({"pricePerUnit": -1})),
         ("three decimals", json!({"pricePerUnit": 1.001})),
         ("no price", json!({"pricePerUnit": "cheap"})),
-        ("end equal to start", json!({"startsAt": shop.moment(5), "endsAt": shop.moment(5)})),
+        ("end equal to start", json!({"startsAt": soon, "endsAt": soon})),
         ("end before start", json!({"endsAt": shop.moment(-120)})),
         ("no moment", json!({"startsAt": "tomorrow"})),
     ] {
@@ -1139,13 +1143,54 @@ async fn the_calls_have_a_page_and_a_description_of_their_own() {
 async fn an_open_sale_that_takes_payments_is_in_the_way_of_another_provider() {
     let shop = Fixture::start().await;
     let inner = &shop.app.instance.app.shop;
-    assert_eq!(check_payments(inner), Ok(()), "the sandbox knows the method of a confirmation");
     shop.sale(1, &json!({"pricePerUnit": 0})).await;
-    assert!(find_paid_sale(inner).is_none());
+    assert!(find_unpayable_sale(inner, "stripe").is_none());
     let paid = shop.sale(1, &json!({})).await;
-    assert_eq!(find_paid_sale(inner).unwrap().view.id.to_string(), paid);
+    assert_eq!(check_payments(inner), Ok(()), "the sandbox knows the method of a confirmation");
+    assert_eq!(find_unpayable_sale(inner, "stripe").unwrap().view.id.to_string(), paid);
     shop.act(&paid, "close").await;
-    assert!(find_paid_sale(inner).is_none(), "a sale that is over");
+    assert!(find_unpayable_sale(inner, "stripe").is_none(), "a sale that is over");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sale_of_another_provider_is_refused_before_anyone_waits_for_it() {
+    let shop = Fixture::start().await;
+    let sale = shop.sale(1, &json!({})).await;
+    // As another instance, on which the merchant has switched to Stripe, would make it.
+    let database = shop.app.database().await;
+    for change in ["UPDATE sales SET provider = 'stripe'", "UPDATE changes SET count = count + 1"] {
+        sqlx::query(change).execute(&database).await.unwrap();
+    }
+    let inner = &shop.app.instance.app.shop;
+    inner.catalogue.refresh(&inner.store).await.unwrap();
+    for reply in [shop.buy("ada@example.com", &sale).await, shop.confirm("ada@example.com", &sale).await] {
+        assert!(reply.message(409).contains("payments through stripe"), "{reply:?}");
+        assert_eq!(reply.json()["code"], "payment_unavailable");
+    }
+    assert_eq!(shop.get("/orders/admin/list").await["total"], 0);
+    assert_eq!(shop.position("ada@example.com", &sale).await["status"], "none");
+    assert!(check_payments(inner).unwrap_err().contains("through stripe"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_form_of_a_sale_with_three_decimals_is_no_change() {
+    let shop = Fixture::start().await;
+    let admin = shop.app.admin().await.access;
+    let lamp = json!({"name": "Lamp", "price": {"amount": 1_234, "currency": "KWD"}});
+    let lamp = shop.app.post_as(&admin, "/api/v1/admin/products", &lamp).await.json();
+    let sale = json!({
+        "productId": lamp["id"], "quantity": 1, "price": {"amount": 1_234, "currency": "KWD"},
+        "startsAt": shop.moment(600), "endsAt": shop.moment(3_600),
+        "admission": {"type": "fifo", "perSecond": 1, "checkoutSeconds": 60},
+    });
+    let made = shop.app.post_as(&admin, "/api/v1/admin/flash-sales", &sale).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let sale = text(&made.json(), "id");
+    let form = shop.get(&format!("/flash-sales/{sale}")).await;
+    assert_eq!(form["pricePerUnit"], json!(1.234));
+    assert_eq!(shop.put(&sale, &form).await.expect(200), json!({"updated": 0}));
+    shop.put(&sale, &json!({"pricePerUnit": 1.235})).await.expect(400);
+    assert_eq!(shop.put(&sale, &json!({"pricePerUnit": "1.23"})).await.expect(200), json!({"updated": 1}));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -1162,11 +1207,16 @@ async fn a_payment_that_a_crash_left_between_two_steps_does_not_stop_the_next_co
             order: order.parse().unwrap(),
             sale: sale.parse().unwrap(),
             buyer: DialectGuest::new(GuestOrigin::Holds, &email).unwrap().buyer(),
+            provider: "sandbox".to_owned(),
+            reference: None,
             method: "sandbox:approve".to_owned(),
             amount: Money { minor: 9_999, currency: "USD".parse().unwrap() },
             state,
+            action_url: None,
+            language: String::new(),
             reason: String::new(),
             restock: false,
+            refunded_minor: 0,
             created_at: now,
             updated_at: now,
             tries: 0,
@@ -1174,8 +1224,9 @@ async fn a_payment_that_a_crash_left_between_two_steps_does_not_stop_the_next_co
         let mut writing = inner.store.begin().await.unwrap();
         let lease = PaymentLease { holder: uuid::Uuid::new_v4(), until: now };
         // The reconciler leaves it alone for an hour.
-        let begun = payments::begin(&mut writing, payment, None, now.plus_s(3_600), lease).await.unwrap();
-        assert!(matches!(begun, BeginResult::Begun(_)));
+        let new = NewPayment { payment, key: None, try_at: now.plus_s(3_600), lease };
+        let begun = payments::begin_payments(&mut writing, &[&new]).await.unwrap();
+        assert!(matches!(begun[..], [BeginResult::Begun(_)]));
         writing.commit().await.unwrap();
         let bought = shop.confirm(&email, &sale).await.expect(200);
         assert_eq!((text(&bought, "orderId"), &bought["inventoryLeft"]), (order, &json!(0)), "{state:?}");

@@ -1,6 +1,7 @@
 //! The dialect `turnstile`, as the clients of its design use it.
 
 use crate::client::{DialectClient, DialectReply};
+use crate::merchant::Merchant;
 use crate::real::instance::ServerProcess;
 use crate::support::TestApp;
 use documents::rfc3339;
@@ -394,15 +395,24 @@ async fn only_the_chosen_sale_is_sold_and_only_at_once() {
     open_sale(&app, 5).await;
     assert!(error_message(&buy(&client, "ada", "k").await, 403).contains("no sale"));
     assert_eq!(stock(&client).await, 0);
-    make_sale(&app, &json!({"quantity": 7, "slug": "the-one"})).await;
+    let sale = make_sale(&app, &json!({"quantity": 7, "slug": "the-one"})).await;
     buy(&client, "ada", "k").await.expect(200);
     assert_eq!(stock(&client).await, 6);
+    let renamed = Merchant::sign_in(&app)
+        .await
+        .patch(&format!("/flash-sales/{sale}"), &json!({"slug": "renamed"}))
+        .await;
+    assert_eq!(renamed.status, 200, "{renamed:?}");
+    buy(&client, "bob", "k-2").await.expect(200);
+    assert_eq!(stock(&client).await, 5, "the setting still names the same sale");
 
     let (app, client) = start().await;
     make_sale(&app, &json!({"quantity": 5, "payment": "required", "holdSeconds": 60})).await;
     error_message(&buy(&client, "ada", "k").await, 403);
     assert_eq!(client.get("/status").await.expect(200)["status"], "closed");
     error_message(&client.post("/admin/open", &json!({})).await, 409);
+    error_message(&client.post("/admin/close", &json!({})).await, 409);
+    assert!(error_message(&buy(&client, "ada", "k").await, 403).contains("line or takes payments"));
     let fifo = json!({"type": "fifo", "perSecond": 1, "checkoutSeconds": 60});
     make_sale(&app, &json!({"quantity": 5, "admission": fifo})).await;
     error_message(&buy(&client, "ada", "k").await, 403);
@@ -481,6 +491,7 @@ async fn closed_admin_calls_need_an_admin() {
         let body = json!({"status": "open", "amount": 5});
         error_message(&client.post(path, &body).await, 401);
         error_message(&client.post_as(&buyer, path, &body).await, 401);
+        error_message(&client.post_raw(path, Some("application/json"), "{x").await, 401);
         client.post_as(&admin, path, &body).await.expect(200);
         // A doubled scheme is a scheme.
         client.post_as(&format!("Bearer {admin}"), path, &body).await.expect(200);
@@ -627,22 +638,27 @@ async fn a_job_without_an_answer_is_tried_again_while_its_request_waits() {
     turnstile.process.sale(5, 0, &json!({"type": "open"})).await;
     sqlx::any::install_default_drivers();
     let mut lock = sqlx::AnyConnection::connect(&database).await.unwrap();
-    for statement in ["BEGIN", "UPDATE changes SET count = count WHERE name = 'turnstile_jobs'"] {
-        sqlx::query(statement).execute(&mut lock).await.unwrap();
+    // The job cannot be written, and then its key cannot even be looked up.
+    let stops =
+        ["UPDATE changes SET count = count WHERE name = 'turnstile_jobs'", "LOCK TABLE turnstile_jobs"];
+    for (number, stop) in stops.into_iter().enumerate() {
+        sqlx::query("BEGIN").execute(&mut lock).await.unwrap();
+        sqlx::query(stop).execute(&mut lock).await.unwrap();
+        let failures = || turnstile.process.log().matches("writing a batch of rows failed").count();
+        let before = failures();
+        let unlocking = async {
+            eventually("an attempt has failed", HANG_LIMIT, async || failures() > before).await;
+            sqlx::query("ROLLBACK").execute(&mut lock).await.unwrap();
+        };
+        let (key, user) = (format!("key-{number}"), format!("user-{number}"));
+        let (reply, ()) = tokio::join!(turnstile.buy(&user, &key), unlocking);
+        let (status, job) = reply.unwrap();
+        assert_eq!((status, &job["state"]), (200, &json!("completed")), "{stop}: {job}");
+        let shown = turnstile.get(&format!("/buy/{}", job["jobId"].as_str().unwrap())).await;
+        assert!((2..=3).contains(&shown["attemptsMade"].as_u64().unwrap()), "{stop}: {shown}");
+        let left = turnstile.get("/stock").await["remainingStock"].clone();
+        assert_eq!(left, 4 - number, "{stop}: one unit for all attempts");
     }
-    let unlocking = async {
-        eventually("an attempt has failed", HANG_LIMIT, async || {
-            turnstile.process.log().contains("writing a batch of rows failed")
-        })
-        .await;
-        sqlx::query("ROLLBACK").execute(&mut lock).await.unwrap();
-    };
-    let (reply, ()) = tokio::join!(turnstile.buy("ada", "key"), unlocking);
-    let (status, job) = reply.unwrap();
-    assert_eq!((status, &job["state"]), (200, &json!("completed")), "{job}");
-    let shown = turnstile.get(&format!("/buy/{}", job["jobId"].as_str().unwrap())).await;
-    assert!(shown["attemptsMade"].as_u64().unwrap() >= 2, "{shown}");
-    assert_eq!(turnstile.get("/stock").await["remainingStock"], 4, "one unit for all attempts");
     lock.close().await.unwrap();
 }
 

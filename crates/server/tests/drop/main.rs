@@ -7,10 +7,15 @@
 #[expect(dead_code, reason = "the tests of many instances use more")]
 mod real;
 
+#[path = "../receivers/mod.rs"]
+#[expect(dead_code, reason = "the tests of Kafka use more")]
+mod receivers;
+
 mod clocks;
 mod damage;
 mod files;
 mod flips;
+mod mails;
 mod postgres;
 mod process;
 mod rehearse;

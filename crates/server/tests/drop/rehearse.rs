@@ -156,6 +156,15 @@ async fn an_open_sale_without_payment_is_found_whole() {
     assert!(ended.count("outcomes", "sold out") > 50, "{}", ended.output_text());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn buyers_who_watch_the_feed_or_a_socket_are_judged_alike() {
+    for way in ["feed", "socket"] {
+        let flags = small(&[("--admission", "fifo"), ("--watch", way)]);
+        let ended = RehearseProcess::start(&[&flags]).wait_for_result().await;
+        ended.assert_promises_kept();
+    }
+}
+
 /// The small drop by the calls of a dialect that sells at once.
 fn small_at_once<'a>(dialect: &'a str, changes: &[(&'a str, &'a str)]) -> Vec<&'a str> {
     small(&[&[("--dialect", dialect), ("--hold", ""), ("--lost-reply", "20%")], changes].concat())
@@ -290,6 +299,38 @@ async fn an_instance_that_is_killed_starved_and_misled_keeps_every_promise() {
     // Not always all: with a clock behind the ledger each start continues from the ledger's last moment, so a hold that would expire
     // after the next kill waits until a buyer acts.
     assert!(ended.count("outcomes", "bought") > 10, "{}", ended.output_text());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receiver_of_events_gets_all_of_them_also_from_an_instance_that_is_killed() {
+    let faults = ["--events", "--crash-every", "2500ms"];
+    let ended = RehearseProcess::start(&[&small(&[("--per-second", "4")]), &faults]).wait_for_result().await;
+    let document = ended.assert_promises_kept().document();
+    let events = document["events"].as_array().unwrap();
+    assert_eq!(events.len(), 4, "{document}");
+    for finding in events {
+        assert!(finding["checked"].as_u64().unwrap() > 20, "{finding}");
+        assert_eq!(finding["broken"], 0, "{finding}");
+    }
+    assert!(document["faults"].to_string().contains("killed"), "{document}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_instance_sends_events_to_a_rehearsal_that_it_may_reach() {
+    let few = small(&[("--buyers", "12"), ("--units", "3")]);
+    let flags = ["--limit-auth", "10000/1m", "--public-url", "http://shop.example"];
+    let instance = ServerProcess::with(&flags).await;
+    let url = ["--url", instance.url.as_str(), "--admin-email", EMAIL, "--admin-password", PASSWORD];
+    let refused = RehearseProcess::start(&[&few, &url, &["--events"]]).wait_for_result().await;
+    assert_eq!(refused.code(), Some(2), "{}", refused.output_text());
+    assert!(refused.output_text().contains("--events: the instance sends no events to http://127.0.0.1"));
+
+    let more = ["--webhooks-allow-http", "--webhooks-allow-private", "127.0.0.0/8"];
+    let instance = ServerProcess::with(&[&flags[..], &more[..]].concat()).await;
+    let url = ["--url", instance.url.as_str(), "--admin-email", EMAIL, "--admin-password", PASSWORD];
+    let ended = RehearseProcess::start(&[&few, &url, &["--events"]]).wait_for_result().await;
+    let document = ended.assert_promises_kept().document();
+    assert!(document["events"][0]["checked"].as_u64().unwrap() > 10, "{document}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,8 +2,11 @@
 
 use crate::support::*;
 use sale::{AdmissionMode, Command, Money, OrderStatus, SaleId, Timestamp};
-use server::payments::{ChargeRequest, IntentId, PaymentProvider};
-use server::store::payments::{self as rows, BeginResult, PaymentLease, PaymentRow, PaymentState};
+use server::payments::sandbox::PageDecision;
+use server::payments::{IntentId, PaymentProvider, ProviderPayment, RefundId};
+use server::store::payments::{
+    self as rows, BeginResult, NewPayment, PaymentLease, PaymentRow, PaymentState,
+};
 use std::path::Path;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
@@ -59,7 +62,7 @@ fn die_at(folder: &Path, work: WorkAtCrash, call: ProviderCall, fault: ProviderF
 }
 
 fn refund(order: sale::OrderId) -> server::shop::payments::RefundRequest {
-    server::shop::payments::RefundRequest { admin: buyer(999), order, restock: true, key: None }
+    server::shop::payments::RefundRequest { admin: buyer(999), order, amount: None, restock: true, key: None }
 }
 
 #[test]
@@ -239,8 +242,9 @@ async fn every_row_that_can_be_left_is_settled() {
             let payment = payment_in_state(&fixture, sale, order, *state);
             let mut writing = fixture.store.begin().await.unwrap();
             let lease = PaymentLease { holder: Uuid::new_v4(), until: fixture.engine.now().plus_s(10) };
-            let begun = rows::begin(&mut writing, payment.clone(), None, Timestamp(0), lease).await.unwrap();
-            assert!(matches!(begun, BeginResult::Begun(_)));
+            let new = NewPayment { payment: payment.clone(), key: None, try_at: Timestamp(0), lease };
+            let begun = rows::begin_payments(&mut writing, &[&new]).await.unwrap();
+            assert!(matches!(begun[..], [BeginResult::Begun(_)]));
             writing.commit().await.unwrap();
             prepare_provider(&fixture, &payment, done).await;
             prepare_order(&fixture, sale, order, fate).await;
@@ -295,11 +299,16 @@ fn payment_in_state(
         order,
         sale,
         buyer: buyer(1),
+        provider: "sandbox".to_owned(),
+        reference: None,
         method: APPROVE.to_owned(),
         amount: Money { minor: PRICE, currency: "EUR".parse().unwrap() },
         state,
+        action_url: None,
+        language: String::new(),
         reason: String::new(),
         restock: true,
+        refunded_minor: 0,
         created_at: fixture.engine.now(),
         updated_at: fixture.engine.now(),
         tries: 0,
@@ -307,19 +316,33 @@ fn payment_in_state(
 }
 
 async fn prepare_provider(fixture: &PaymentFixture, payment: &PaymentRow, done: ProviderBefore) {
-    let intent = IntentId(payment.id);
     let method = if matches!(done, ProviderBefore::Declined) { DECLINE } else { APPROVE }.to_owned();
+    let request = ProviderPayment {
+        intent: IntentId(payment.id),
+        reference: None,
+        order: payment.order,
+        sale: payment.sale,
+        buyer: payment.buyer,
+        amount: payment.amount,
+        method,
+        buyer_email: None,
+        description: "Lamp".to_owned(),
+        language: None,
+        return_url: None,
+        cancel_url: None,
+    };
+    let provider = &fixture.provider;
     if !matches!(done, ProviderBefore::Nothing | ProviderBefore::Closed) {
-        fixture.provider.authorise(&ChargeRequest { intent, amount: payment.amount, method }).await;
+        provider.authorise(&request).await;
     }
     if matches!(done, ProviderBefore::Captured | ProviderBefore::Refunded) {
-        fixture.provider.capture(intent).await.unwrap();
+        provider.capture(&request).await.unwrap();
     }
     if matches!(done, ProviderBefore::Refunded) {
-        fixture.provider.refund(intent).await.unwrap();
+        provider.refund(&request, RefundId(payment.id), payment.amount).await.unwrap();
     }
     if matches!(done, ProviderBefore::Voided | ProviderBefore::Closed) {
-        fixture.provider.void(intent).await.unwrap();
+        provider.void(&request).await.unwrap();
     }
 }
 
@@ -354,6 +377,109 @@ async fn prepare_order(fixture: &PaymentFixture, sale: SaleId, order: sale::Orde
             if matches!(fate, OrderBefore::Refunded) {
                 fixture.run_command(sale, Command::Refund { order, restock: true }).await;
             }
+        }
+    }
+}
+
+/// What goes on with a page, or with a part that is refunded, when the process dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PageWorkAtCrash {
+    /// The buyer asks for the page.
+    Opening,
+    /// The buyer has paid there and comes back.
+    Returning,
+    /// The hold is over, and the page is closed.
+    Closing,
+    /// The buyer has paid there after the hold, and comes back.
+    ReturningExpired,
+    /// An admin refunds a part.
+    RefundingPart,
+}
+
+/// Begins the work, kills the process when the call hangs, and returns the order.
+fn die_at_page(
+    folder: &Path,
+    work: PageWorkAtCrash,
+    call: ProviderCall,
+    fault: ProviderFault,
+) -> sale::OrderId {
+    use PageWorkAtCrash::{Closing, Opening, RefundingPart, Returning, ReturningExpired};
+    let process = runtime();
+    let (fixture, order) = process.block_on(async {
+        let fixture = PaymentFixture::open(folder).await;
+        let sale = fixture.sale(1, 1, AdmissionMode::Open).await;
+        let order = fixture.hold(sale, buyer(1), 1).await;
+        let page = match work {
+            Opening => None,
+            RefundingPart => {
+                paid(fixture.pay(buyer(1), order, APPROVE).await);
+                None
+            }
+            Returning | Closing | ReturningExpired => Some(fixture.open_page(buyer(1), order).await.id),
+        };
+        if let Some(page) = page {
+            if matches!(work, Closing | ReturningExpired) {
+                fixture.clock.advance_ms(i64::from(HOLD_S) * 1000);
+            }
+            if matches!(work, Returning | ReturningExpired) {
+                fixture.decide(page, PageDecision::Approve).await;
+            }
+        }
+        fixture.provider.inject_fault(call, fault);
+        let payments = fixture.payments.clone();
+        tokio::spawn(async move {
+            match (work, page) {
+                (RefundingPart, _) => drop(payments.refund(part(order, 1_000, Some("k"))).await),
+                (_, Some(page)) => drop(payments.wake(page).await),
+                (_, None) => drop(payments.pay(pay(buyer(1), order, REDIRECT, Some("k"))).await),
+            }
+        });
+        fixture.provider.wait_until_hanging().await;
+        (fixture, order)
+    });
+    process.shutdown_background();
+    drop(fixture);
+    order
+}
+
+#[test]
+fn a_page_or_a_part_at_which_the_process_dies_is_settled_by_the_next_one() {
+    use PageWorkAtCrash::{Closing, Opening, RefundingPart, Returning, ReturningExpired};
+    use ProviderCall::{Authorise, Capture, Find, Refund, Void};
+    for (work, call) in [
+        (Opening, Authorise),
+        (Returning, Find),
+        (Returning, Capture),
+        (Closing, Find),
+        (Closing, Void),
+        (ReturningExpired, Find),
+        (ReturningExpired, Void),
+        (RefundingPart, Refund),
+    ] {
+        for fault in [ProviderFault::HangBefore, ProviderFault::HangAfter] {
+            let name = format!("{work:?} {call:?} {fault:?}");
+            let folder = tempfile::tempdir().unwrap();
+            let order = die_at_page(folder.path(), work, call, fault);
+            runtime().block_on(async {
+                let fixture = PaymentFixture::open(folder.path()).await;
+                fixture.reconcile().await;
+                if work == Opening {
+                    let page = fixture.open_page(buyer(1), order).await;
+                    fixture.decide(page.id, PageDecision::Approve).await;
+                    fixture.payments.wake(page.id).await.unwrap();
+                }
+                let expected = match work {
+                    Opening | Returning | RefundingPart => OrderStatus::Confirmed,
+                    Closing | ReturningExpired => OrderStatus::Expired,
+                };
+                assert_eq!(fixture.status(order).await, expected, "{name}");
+                if work == RefundingPart {
+                    assert_eq!(fixture.money().await, (PRICE - 1_000, 0), "{name}");
+                    let again = paid(fixture.payments.refund(part(order, 1_000, Some("k"))).await);
+                    assert_eq!(again.payment.unwrap().refunded_minor, 1_000, "{name}");
+                }
+                fixture.assert_books_agree([buyer(1)], SaleId(Uuid::from_u128(1))).await;
+            });
         }
     }
 }

@@ -8,5 +8,6 @@ mod support;
 mod crash;
 mod pay;
 mod property;
+mod redirect;
 mod refund;
 mod two_processes;

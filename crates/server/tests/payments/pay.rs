@@ -1,9 +1,10 @@
 //! Paying: once, twice, too late, for someone else, with a lost reply, with a buyer who changes their mind.
 
 use crate::support::*;
+use engine::EngineError;
 use sale::{AdmissionMode, Command, CommandOutcome, LinePosition, OrderStatus, Refusal};
 use server::payments::ProviderTimeouts;
-use server::shop::payments::{PayRequest, PaymentRefusal};
+use server::shop::payments::{PayRequest, PaymentError, PaymentRefusal};
 use server::store::payments::PaymentState;
 use std::time::Duration;
 
@@ -55,6 +56,18 @@ async fn the_same_key_gives_the_same_reply_and_no_other_content() {
     let theirs = fixture.hold(sale, buyer(2), 1).await;
     paid(fixture.pay_with_key(buyer(2), theirs, APPROVE, "k").await);
     assert_eq!(fixture.charges().await.len(), 2);
+}
+
+#[tokio::test]
+async fn an_order_of_a_sale_that_the_tables_do_not_have_is_not_charged() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = PaymentFixture::open(folder.path()).await;
+    let sale = fixture.unlisted_sale(1, 1, AdmissionMode::Open, PRICE).await;
+    let order = fixture.hold(sale, buyer(1), 1).await;
+    let answer = fixture.pay(buyer(1), order, APPROVE).await;
+    assert!(matches!(answer, Err(PaymentError::Engine(EngineError::StateUnknown))), "{answer:?}");
+    assert!(fixture.find_live_payment(order).await.is_none(), "no payment has begun");
+    assert_eq!(fixture.charges().await, []);
 }
 
 #[tokio::test]
@@ -315,7 +328,7 @@ async fn a_provider_that_never_answers_is_waited_for_only_so_long() {
     let folder = tempfile::tempdir().unwrap();
     // Long enough for a busy machine to make the calls that do not hang.
     let timeout = Duration::from_secs(2);
-    let limits = ProviderTimeouts { authorise: timeout, other: timeout };
+    let limits = ProviderTimeouts { authorise: timeout, other: timeout, list: timeout };
     let fixture = PaymentFixture::with_limits(folder.path(), limits).await;
     let sale = fixture.sale(1, 1, AdmissionMode::Open).await;
     let order = fixture.hold(sale, buyer(1), 1).await;
@@ -359,7 +372,7 @@ async fn what_costs_nothing_is_confirmed_without_the_provider() {
     for _ in 0..2 {
         assert!(paid(fixture.pay_with_key(buyer(1), order, APPROVE, "k").await).payment.is_none());
     }
-    let without_card = PayRequest { buyer: buyer(1), order, method: None, key: None };
+    let without_card = PayRequest { buyer: buyer(1), order, method: None, key: None, language: "" };
     assert!(paid(fixture.payments.pay(without_card).await).payment.is_none());
     assert_eq!(fixture.charges().await, []);
 }
@@ -368,7 +381,7 @@ async fn what_costs_nothing_is_confirmed_without_the_provider() {
 async fn what_costs_something_needs_a_method() {
     let (_folder, fixture, sale) = open_fixture(1).await;
     let order = fixture.hold(sale, buyer(1), 1).await;
-    let request = PayRequest { buyer: buyer(1), order, method: None, key: None };
+    let request = PayRequest { buyer: buyer(1), order, method: None, key: None, language: "" };
     assert_eq!(refused(fixture.payments.pay(request).await), PaymentRefusal::MissingMethod);
     assert!(!fixture.status(order).await.is_paying());
 }

@@ -3,7 +3,7 @@
 use crate::support::*;
 use sale::{AdmissionMode, OrderStatus};
 use server::shop::payments::PaymentRefusal;
-use server::store::payments::PaymentState;
+use server::store::payments::{self as rows, PaymentLease, PaymentState, WholeRefund};
 
 async fn paid_order() -> (tempfile::TempDir, PaymentFixture, sale::SaleId, sale::OrderId) {
     let folder = tempfile::tempdir().unwrap();
@@ -91,4 +91,151 @@ async fn an_order_whose_money_is_not_taken_yet_is_settled_before_it_is_refunded(
     paid(fixture.refund(order, true, None).await);
     assert_eq!(fixture.money().await, (0, 0));
     fixture.assert_books_agree([buyer(1)], sale).await;
+}
+
+#[tokio::test]
+async fn parts_go_back_one_by_one_and_leave_the_unit_sold() {
+    let (_folder, fixture, sale, order) = paid_order().await;
+    for (minor, left) in [(1_000, PRICE - 1_000), (999, PRICE - 1_999)] {
+        let done = paid(fixture.refund_part(order, minor, None).await);
+        assert_eq!(done.order.view.status, OrderStatus::Confirmed);
+        let payment = done.payment.unwrap();
+        assert_eq!((payment.state, payment.refunded_minor), (PaymentState::Captured, PRICE - left));
+        assert_eq!(fixture.money().await, (left, 0));
+    }
+    assert!(fixture.try_hold(sale, buyer(2), 1).await.is_none(), "its unit is sold");
+    fixture.assert_books_agree([buyer(1)], sale).await;
+    let whole = paid(fixture.refund(order, true, None).await);
+    assert_eq!(whole.order.view.status, OrderStatus::Refunded { restocked: true });
+    assert_eq!(whole.payment.unwrap().refunded_minor, PRICE);
+    assert_eq!(fixture.money().await, (0, 0));
+}
+
+#[tokio::test]
+async fn the_rest_as_an_amount_is_a_whole_refund() {
+    for restock in [false, true] {
+        let (_folder, fixture, _, order) = paid_order().await;
+        paid(fixture.refund_part(order, 1_000, None).await);
+        let rest = server::shop::payments::RefundRequest { restock, ..part(order, PRICE - 1_000, Some("k")) };
+        for _ in 0..2 {
+            let done = paid(fixture.payments.refund(rest).await);
+            assert_eq!(done.order.view.status, OrderStatus::Refunded { restocked: restock });
+        }
+        assert_eq!(fixture.money().await, (0, 0));
+    }
+}
+
+#[tokio::test]
+async fn an_amount_that_is_not_all_any_more_is_no_whole_refund() {
+    let (_folder, fixture, _, order) = paid_order().await;
+    let before = fixture.find_live_payment(order).await.unwrap();
+    paid(fixture.refund_part(order, 1_000, None).await);
+    for is_exact in [true, false] {
+        let mut writing = fixture.store.begin().await.unwrap();
+        let lease = PaymentLease { holder: uuid::Uuid::from_u128(1), until: START };
+        let whole = WholeRefund { restock: false, is_exact };
+        let begun = rows::begin_refund(&mut writing, before.clone(), whole, (START, START), (lease, START));
+        assert_eq!(begun.await.unwrap().is_none(), is_exact);
+        writing.rollback().await.unwrap();
+    }
+    let left = PaymentRefusal::RefundTooHigh { left_minor: PRICE - 1_000 };
+    assert_eq!(refused(fixture.refund_part(order, PRICE, None).await), left);
+}
+
+#[tokio::test]
+async fn a_part_gives_no_unit_back() {
+    let (_folder, fixture, _, order) = paid_order().await;
+    let request = server::shop::payments::RefundRequest { restock: true, ..part(order, 1, None) };
+    assert_eq!(refused(fixture.payments.refund(request).await), PaymentRefusal::PartRestock);
+    assert_eq!(fixture.money().await, (PRICE, 0));
+}
+
+#[tokio::test]
+async fn more_than_is_left_is_refused() {
+    let (_folder, fixture, _, order) = paid_order().await;
+    let too_high = |left_minor| PaymentRefusal::RefundTooHigh { left_minor };
+    assert_eq!(refused(fixture.refund_part(order, PRICE + 1, None).await), too_high(PRICE));
+    paid(fixture.refund_part(order, 3_000, None).await);
+    assert_eq!(refused(fixture.refund_part(order, 2_000, None).await), too_high(PRICE - 3_000));
+    assert_eq!(fixture.money().await, (PRICE - 3_000, 0));
+}
+
+#[tokio::test]
+async fn a_part_with_a_key_goes_back_once() {
+    let (_folder, fixture, sale, order) = paid_order().await;
+    for _ in 0..3 {
+        let done = paid(fixture.refund_part(order, 1_000, Some("k")).await);
+        assert_eq!(done.payment.unwrap().refunded_minor, 1_000);
+    }
+    assert_eq!(refused(fixture.refund_part(order, 1_001, Some("k")).await), PaymentRefusal::KeyReused);
+    paid(fixture.refund_part(order, 1_000, Some("l")).await);
+    assert_eq!(fixture.money().await, (PRICE - 2_000, 0));
+    fixture.assert_books_agree([buyer(1)], sale).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn parts_at_once_never_give_back_more_than_was_paid() {
+    for with_keys in [false, true] {
+        let (_folder, fixture, sale, order) = paid_order().await;
+        let keys: Vec<_> = (0..20).map(|number| with_keys.then(|| format!("key {number}"))).collect();
+        let refunds = keys.iter().map(|key| fixture.refund_part(order, 1_000, key.as_deref()));
+        let answers = futures::future::join_all(refunds).await;
+        let done = answers.iter().filter(|answer| matches!(answer, Ok(Ok(_)))).count();
+        assert!((1..=4).contains(&done), "{answers:?}");
+        for answer in &answers {
+            let is_expected = matches!(
+                answer,
+                Ok(Ok(_)) | Ok(Err(PaymentRefusal::InFlight | PaymentRefusal::RefundTooHigh { .. }))
+            );
+            assert!(is_expected, "{answer:?}");
+        }
+        fixture.reconcile().await;
+        fixture.assert_books_agree([buyer(1)], sale).await;
+        assert_eq!(fixture.money().await.0, PRICE - 1_000 * i64::try_from(done).unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_part_whose_reply_is_lost_is_settled_by_a_repeat_or_by_the_reconciler() {
+    for fault in [ProviderFault::LoseRequest, ProviderFault::LoseReply] {
+        for by_reconciler in [false, true] {
+            let (_folder, fixture, sale, order) = paid_order().await;
+            fixture.provider.inject_fault(ProviderCall::Refund, fault);
+            unsettled(fixture.refund_part(order, 1_000, Some("k")).await);
+            // The rest is not known yet.
+            assert_eq!(refused(fixture.refund(order, true, None).await), PaymentRefusal::InFlight);
+            fixture.provider.clear_faults();
+            if by_reconciler {
+                fixture.reconcile().await;
+            }
+            let done = paid(fixture.refund_part(order, 1_000, Some("k")).await);
+            assert_eq!(done.payment.unwrap().refunded_minor, 1_000);
+            assert_eq!(fixture.money().await, (PRICE - 1_000, 0));
+            fixture.assert_books_agree([buyer(1)], sale).await;
+            paid(fixture.refund(order, true, None).await);
+            assert_eq!(fixture.money().await, (0, 0));
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_part_and_the_rest_are_published_once_with_what_went_back() {
+    let (_folder, fixture, _, order) = paid_order().await;
+    paid(fixture.refund_part(order, 1_000, Some("k")).await);
+    paid(fixture.refund_part(order, 1_000, Some("k")).await);
+    paid(fixture.refund_part(order, 500, None).await);
+    paid(fixture.refund(order, false, None).await);
+    server::store::payment_events::number_new(&fixture.store, 100).await.unwrap();
+    let events = server::store::payment_events::list_after(&fixture.store, 0, 100).await.unwrap();
+    let published: Vec<_> = events
+        .iter()
+        .map(|event| (event.state.as_str(), event.part.is_some(), event.step, event.amount.minor))
+        .collect();
+    let expected = [
+        ("captured", false, 1, PRICE),
+        ("refunded", true, 2, 1_000),
+        ("refunded", true, 3, 500),
+        ("refunded", false, 4, PRICE - 1_500),
+    ];
+    assert_eq!(published, expected);
 }

@@ -1,6 +1,6 @@
 //! A shop's payments in a folder of its own. Dropping the [`World`] is a crash; opening another on its folder is the restart.
 
-use engine::clock::ManualClock;
+use engine::clock::{Clock, ManualClock};
 use engine::pipeline::PipelineLimits;
 use engine::{Engine, RunningEngine};
 use futures::future::BoxFuture;
@@ -8,27 +8,32 @@ use sale::{
     AdmissionMode, BuyerId, Command, CommandOutcome, Money, OrderId, OrderStatus, Policy, ReleaseReason,
     SaleId, Timestamp,
 };
-use server::payments::sandbox::SandboxProvider;
+use server::payments::sandbox::{PageDecision, SandboxProvider};
 use server::payments::{
-    AuthorisationResult, ChargeRequest, IntentId, NoProviderReply, PaymentProvider, PaymentStatus,
-    ProviderReply, ProviderTimeouts,
+    AuthorisationResult, CapturedAtProvider, IntentId, NoProviderReply, OutsideRefund, PaymentProvider,
+    PaymentProviders, PriceRefusal, ProviderAnswer, ProviderDispute, ProviderHealth, ProviderPayment,
+    ProviderReply, ProviderTimeouts, RefundId,
 };
+use server::shop::catalogue::SaleCatalogue;
 use server::shop::grouped_store::GroupedStore;
 use server::shop::idempotency_keys::IdempotencyKey;
 use server::shop::payments::charge_table::ChargeTable;
 use server::shop::payments::{
-    PaidOrder, PayRequest, PaymentError, PaymentRefusal, PaymentResult, PaymentService, ReconcileTiming,
-    RefundRequest,
+    PaidOrder, PayRequest, PaymentError, PaymentRefusal, PaymentResult, PaymentRuntime, PaymentService,
+    ReconcileTiming, RefundRequest,
 };
 use server::shop::tenancy::Tenancy;
 use server::store::Store;
 use server::store::payments::{self as rows, PaymentRow};
+use server::store::products::{self, Product, ProductId};
+use server::store::sales::{self, LimitScope, NewSale, PaymentMode};
 use sqlx::{Connection, Row};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use test_servers::postgres::PostgresServer;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -40,6 +45,7 @@ pub const PAYING_MS: i64 = (2 * HOLD_S as i64 + 60) * 1000;
 pub const APPROVE: &str = "sandbox:approve";
 pub const DECLINE: &str = "sandbox:decline";
 pub const LOST: &str = "sandbox:lost";
+pub const REDIRECT: &str = "sandbox:redirect";
 
 /// The calls of a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -133,29 +139,71 @@ impl PaymentProvider for FaultyProvider {
         self.inner.accepts(method)
     }
 
-    fn authorise<'a>(&'a self, charge: &'a ChargeRequest) -> BoxFuture<'a, AuthorisationResult> {
-        let answer = self.apply_fault(ProviderCall::Authorise, self.inner.authorise(charge));
+    fn is_redirect(&self, method: &str) -> bool {
+        self.inner.is_redirect(method)
+    }
+
+    fn check_price(&self, unit_price: Money, quantity_max: u32) -> Result<(), PriceRefusal> {
+        self.inner.check_price(unit_price, quantity_max)
+    }
+
+    fn authorise<'a>(&'a self, payment: &'a ProviderPayment) -> BoxFuture<'a, AuthorisationResult> {
+        let answer = self.apply_fault(ProviderCall::Authorise, self.inner.authorise(payment));
         Box::pin(async { answer.await.unwrap_or(AuthorisationResult::Unknown) })
     }
 
-    fn capture(&self, intent: IntentId) -> BoxFuture<'_, ProviderReply> {
-        let answer = self.apply_fault(ProviderCall::Capture, self.inner.capture(intent));
+    fn capture<'a>(&'a self, payment: &'a ProviderPayment) -> BoxFuture<'a, ProviderReply> {
+        let answer = self.apply_fault(ProviderCall::Capture, self.inner.capture(payment));
         Box::pin(async { answer.await.unwrap_or(Err(NoProviderReply)) })
     }
 
-    fn void(&self, intent: IntentId) -> BoxFuture<'_, ProviderReply> {
-        let answer = self.apply_fault(ProviderCall::Void, self.inner.void(intent));
+    fn void<'a>(&'a self, payment: &'a ProviderPayment) -> BoxFuture<'a, ProviderReply> {
+        let answer = self.apply_fault(ProviderCall::Void, self.inner.void(payment));
         Box::pin(async { answer.await.unwrap_or(Err(NoProviderReply)) })
     }
 
-    fn refund(&self, intent: IntentId) -> BoxFuture<'_, ProviderReply> {
-        let answer = self.apply_fault(ProviderCall::Refund, self.inner.refund(intent));
+    fn refund<'a>(
+        &'a self,
+        payment: &'a ProviderPayment,
+        refund: RefundId,
+        amount: Money,
+    ) -> BoxFuture<'a, ProviderReply> {
+        let answer = self.apply_fault(ProviderCall::Refund, self.inner.refund(payment, refund, amount));
         Box::pin(async { answer.await.unwrap_or(Err(NoProviderReply)) })
     }
 
-    fn find(&self, intent: IntentId) -> BoxFuture<'_, Result<Option<PaymentStatus>, NoProviderReply>> {
-        let answer = self.apply_fault(ProviderCall::Find, self.inner.find(intent));
+    fn find<'a>(
+        &'a self,
+        payment: &'a ProviderPayment,
+    ) -> BoxFuture<'a, Result<Option<ProviderAnswer>, NoProviderReply>> {
+        let answer = self.apply_fault(ProviderCall::Find, self.inner.find(payment));
         Box::pin(async { answer.await.unwrap_or(Err(NoProviderReply)) })
+    }
+
+    fn list_outside_refunds<'a>(
+        &'a self,
+        payment: &'a ProviderPayment,
+    ) -> BoxFuture<'a, Result<Vec<OutsideRefund>, NoProviderReply>> {
+        self.inner.list_outside_refunds(payment)
+    }
+
+    fn find_disputes<'a>(
+        &'a self,
+        payment: &'a ProviderPayment,
+    ) -> BoxFuture<'a, Result<Vec<ProviderDispute>, NoProviderReply>> {
+        self.inner.find_disputes(payment)
+    }
+
+    fn list_captured(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> BoxFuture<'_, Result<Vec<CapturedAtProvider>, NoProviderReply>> {
+        self.inner.list_captured(from, to)
+    }
+
+    fn health(&self) -> ProviderHealth {
+        self.inner.health()
     }
 }
 
@@ -166,6 +214,7 @@ pub struct PaymentFixture {
     pub store: Store,
     pub provider: Arc<FaultyProvider>,
     pub payments: Arc<PaymentService>,
+    catalogue: Arc<SaleCatalogue>,
     embedded: Option<RunningEngine>,
     tables: String,
 }
@@ -182,7 +231,8 @@ pub enum TablesOn {
 
 /// A provider that may take its time.
 fn long_timeouts() -> ProviderTimeouts {
-    ProviderTimeouts { authorise: Duration::from_secs(60), other: Duration::from_secs(60) }
+    let limit = Duration::from_secs(60);
+    ProviderTimeouts { authorise: limit, other: limit, list: limit }
 }
 
 impl PaymentFixture {
@@ -214,12 +264,22 @@ impl PaymentFixture {
     }
 
     /// The payments of another process: it shares the tables, the provider and the ledger with this one.
-    pub fn second_service(&self) -> Arc<PaymentService> {
+    pub async fn second_service(&self) -> Arc<PaymentService> {
         let provider: Arc<dyn PaymentProvider> = Arc::clone(&self.provider) as _;
         let timing =
             ReconcileTiming { tenancy: Tenancy::Cluster, lease_ms: LEASE_MS, ..ReconcileTiming::default() };
-        let (store, engine) = (GroupedStore::start(self.store.clone(), "payments"), self.engine.clone());
-        PaymentService::new(store, engine, Arc::default(), provider, long_timeouts(), timing)
+        let (store, engine) =
+            (GroupedStore::start(self.store.clone(), "payments", &Handle::current()), self.engine.clone());
+        let providers = PaymentProviders::new(provider, Vec::new(), long_timeouts());
+        let catalogue = SaleCatalogue::load(&self.store, Tenancy::Cluster).await.unwrap();
+        PaymentService::new(
+            store,
+            engine,
+            Arc::new(catalogue),
+            providers,
+            None,
+            (timing, PaymentRuntime::current()),
+        )
     }
 
     async fn build(
@@ -237,20 +297,34 @@ impl PaymentFixture {
         })
         .unwrap();
         store.migrate().await.unwrap();
+        let clock = Arc::clone(manual.as_ref().unwrap());
+        let charges = ChargeTable {
+            tables: GroupedStore::start(store.clone(), "sandbox_charges", &Handle::current()),
+            now: Arc::new(move || clock.now()),
+        };
         let stage = Arc::new(FaultyProvider {
-            inner: SandboxProvider::new(
-                Arc::new(ChargeTable(GroupedStore::start(store.clone(), "sandbox_charges"))),
-                Duration::from_millis(1),
-            ),
+            inner: SandboxProvider::new(Arc::new(charges), Duration::from_millis(1)),
             faults: Mutex::default(),
             hanging: watch::Sender::new(0),
             permits: watch::Sender::new(0),
         });
         let engine = embedded.engine.clone();
         let provider: Arc<dyn PaymentProvider> = Arc::clone(&stage) as _;
-        let (to_tables, to_engine) = (GroupedStore::start(store.clone(), "payments"), engine.clone());
-        let payments = PaymentService::new(to_tables, to_engine, Arc::default(), provider, limits, timing);
+        let (to_tables, to_engine) =
+            (GroupedStore::start(store.clone(), "payments", &Handle::current()), engine.clone());
+        let providers = PaymentProviders::new(provider, Vec::new(), limits);
+        let catalogue = Arc::new(SaleCatalogue::load(&store, timing.tenancy).await.unwrap());
+        let listed = Arc::clone(&catalogue);
+        let payments = PaymentService::new(
+            to_tables,
+            to_engine,
+            listed,
+            providers,
+            None,
+            (timing, PaymentRuntime::current()),
+        );
         Self {
+            catalogue,
             clock: manual.unwrap(),
             engine,
             store,
@@ -273,6 +347,18 @@ impl PaymentFixture {
         admission: AdmissionMode,
         price: i64,
     ) -> SaleId {
+        self.list_sale(SaleId(Uuid::from_u128(number)), price).await;
+        self.unlisted_sale(number, quantity, admission, price).await
+    }
+
+    /// A sale that the ledger has and the tables do not.
+    pub async fn unlisted_sale(
+        &self,
+        number: u128,
+        quantity: u32,
+        admission: AdmissionMode,
+        price: i64,
+    ) -> SaleId {
         let sale = SaleId(Uuid::from_u128(number));
         let policy = Policy {
             quantity,
@@ -285,6 +371,41 @@ impl PaymentFixture {
         };
         self.run_command(sale, Command::Configure { policy: Box::new(policy) }).await;
         sale
+    }
+
+    /// Writes the rows of a sale, unless it is listed.
+    async fn list_sale(&self, sale: SaleId, price: i64) {
+        if self.catalogue.contains(sale) {
+            return;
+        }
+        let product = Product {
+            id: ProductId(sale.0),
+            name: "Lamp".to_owned(),
+            description: String::new(),
+            price: Money { minor: price, currency: "EUR".parse().unwrap() },
+            category: None,
+            image_url: None,
+            created_at: START,
+            updated_at: START,
+            deleted_at: None,
+        };
+        let row = NewSale {
+            id: sale,
+            product: product.id,
+            slug: &format!("lamp-{sale}"),
+            created_at: START,
+            payment: PaymentMode::Required,
+            provider: self.provider.name(),
+            limit_by: LimitScope::Account,
+            require_confirmed_email: false,
+            made_by: None,
+        };
+        let mut writing = self.store.begin().await.unwrap();
+        products::insert(&mut writing, &product).await.unwrap();
+        assert!(sales::insert(&mut writing, row).await.unwrap());
+        writing.commit().await.unwrap();
+        sales::set_announced(&self.store, sale, START).await.unwrap();
+        self.catalogue.refresh(&self.store).await.unwrap();
     }
 
     pub async fn run_command(&self, sale: SaleId, command: Command) -> CommandOutcome {
@@ -326,22 +447,42 @@ impl PaymentFixture {
 
     pub async fn refund(&self, order: OrderId, restock: bool, key: Option<&str>) -> PaymentResult {
         let key = key.map(IdempotencyKey::from_text);
-        self.payments.refund(RefundRequest { admin: buyer(999), order, restock, key }).await
+        self.payments.refund(RefundRequest { admin: buyer(999), order, amount: None, restock, key }).await
+    }
+
+    /// Refunds a part, or all that is left.
+    pub async fn refund_part(&self, order: OrderId, minor: i64, key: Option<&str>) -> PaymentResult {
+        self.payments.refund(part(order, minor, key)).await
+    }
+
+    /// Does what a buyer does on the sandbox's page; `false` when there is no such page.
+    pub async fn decide(&self, payment: Uuid, decision: PageDecision) -> bool {
+        self.provider.inner.decide_page(IntentId(payment), decision).await.unwrap().is_some()
+    }
+
+    /// Opens a page to pay on, and returns its payment.
+    pub async fn open_page(&self, buyer: BuyerId, order: OrderId) -> PaymentRow {
+        let opened = paid(self.pay(buyer, order, REDIRECT).await);
+        assert!(opened.is_open(), "{opened:?}");
+        opened.payment.unwrap()
     }
 
     pub async fn find_live_payment(&self, order: OrderId) -> Option<PaymentRow> {
         rows::find_live(&self.store, order).await.unwrap()
     }
 
-    /// Lets every payment that was left come to its end.
+    /// Lets every payment that was left come to its end, but for open pages of orders that are held.
     pub async fn reconcile(&self) {
-        for _ in 0..3 {
+        for _ in 0..4 {
             if self.payments.reconcile(Timestamp::MAX).await.unwrap().waiting == 0 {
                 break;
             }
         }
-        let left = rows::list_unsettled(&self.store, Timestamp::MAX, 100).await.unwrap();
+        let mut left = rows::list_unsettled(&self.store, Timestamp::MAX, 100).await.unwrap();
+        left.retain(|payment| payment.state != rows::PaymentState::Open);
         assert_eq!(left, [], "all is settled");
+        let parts = rows::list_pending(&self.store, Timestamp::MAX, 100).await.unwrap();
+        assert_eq!(parts, [], "all parts are refunded or refused");
     }
 
     /// The sandbox's intents, each with its status and amount.
@@ -360,15 +501,24 @@ impl PaymentFixture {
         rows.iter().map(charge).collect()
     }
 
-    /// Money that the provider holds for us, and money that it has only set aside.
+    /// Money that the provider holds for us, without what it gave back, and money that it has only set aside.
     pub async fn money(&self) -> (i64, i64) {
-        let charges = self.charges().await;
-        let total =
-            |status: &str| charges.iter().filter(|charge| charge.1 == status).map(|charge| charge.2).sum();
-        (total("captured"), total("authorised"))
+        let mut connection = sqlx::AnyConnection::connect(&self.tables).await.unwrap();
+        let mut total = async |status: &str| -> i64 {
+            sqlx::query_scalar(
+                "SELECT CAST(COALESCE(SUM(amount_minor - refunded_minor), 0) AS BIGINT) FROM sandbox_charges WHERE standing = $1",
+            )
+            .bind(status.to_owned())
+            .fetch_one(&mut connection)
+            .await
+            .unwrap()
+        };
+        let money = (total("captured").await, total("authorised").await);
+        connection.close().await.unwrap();
+        money
     }
 
-    /// The promise of this module: we have the money of the confirmed orders, and no other.
+    /// The promise of this module: we have the money of the confirmed orders but for the parts that were refunded, and no other.
     pub async fn assert_books_agree(&self, buyers: impl IntoIterator<Item = BuyerId>, sale: SaleId) {
         let mut due = 0;
         for buyer in buyers {
@@ -376,6 +526,9 @@ impl PaymentFixture {
                 let is_paid = order.status == OrderStatus::Confirmed;
                 due += if is_paid { PRICE * i64::from(order.quantity) } else { 0 };
                 let payment = self.find_live_payment(order.id).await;
+                if is_paid {
+                    due -= payment.as_ref().map_or(0, |payment| payment.refunded_minor);
+                }
                 let has_ours = payment.is_some_and(|payment| payment.state == rows::PaymentState::Captured);
                 assert_eq!(has_ours, is_paid, "{order:?}");
             }
@@ -402,7 +555,14 @@ pub fn buyer(number: u128) -> BuyerId {
 }
 
 pub fn pay(buyer: BuyerId, order: OrderId, method: &str, key: Option<&str>) -> PayRequest {
-    PayRequest { buyer, order, method: Some(method.to_owned()), key: key.map(IdempotencyKey::from_text) }
+    let key = key.map(IdempotencyKey::from_text);
+    PayRequest { buyer, order, method: Some(method.to_owned()), key, language: "en" }
+}
+
+pub fn part(order: OrderId, minor: i64, key: Option<&str>) -> RefundRequest {
+    let amount = Some(Money { minor, currency: "EUR".parse().unwrap() });
+    let key = key.map(IdempotencyKey::from_text);
+    RefundRequest { admin: buyer(999), order, amount, restock: false, key }
 }
 
 pub fn fifo() -> AdmissionMode {

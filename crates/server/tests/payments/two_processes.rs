@@ -8,7 +8,9 @@ use server::shop::idempotency_keys::IdempotencyKey;
 use server::shop::payments::{
     PaidOrder, PaymentError, PaymentRefusal, PaymentResult, PaymentService, RefundRequest,
 };
-use server::store::payments::{self as rows, LeasedPayment, PaymentLease, PaymentState, PaymentStep};
+use server::store::payments::{
+    self as rows, LeasedPayment, PaymentLease, PaymentState, PaymentStep, StepWrite,
+};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -18,7 +20,7 @@ const A_LEASE_MS: i64 = LEASE_MS + 1;
 async fn two_services(tables: TablesOn) -> (tempfile::TempDir, PaymentFixture, Arc<PaymentService>) {
     let folder = tempfile::tempdir().unwrap();
     let fixture = PaymentFixture::shared(folder.path(), tables).await;
-    let other = fixture.second_service();
+    let other = fixture.second_service().await;
     (folder, fixture, other)
 }
 
@@ -33,7 +35,13 @@ fn done_or_in_flight(answered: PaymentResult) -> Option<PaidOrder> {
 }
 
 fn refund_request(order: OrderId, key: &str) -> RefundRequest {
-    RefundRequest { admin: buyer(999), order, restock: true, key: Some(IdempotencyKey::from_text(key)) }
+    RefundRequest {
+        admin: buyer(999),
+        order,
+        amount: None,
+        restock: true,
+        key: Some(IdempotencyKey::from_text(key)),
+    }
 }
 
 async fn an_order_that_is_paid_at_both_is_charged_once(tables: TablesOn) {
@@ -143,7 +151,8 @@ async fn a_lease_that_was_taken_is_worth_nothing(tables: TablesOn) {
     assert!(!rows::renew_lease(&fixture.store, &first, now.plus_ms(20_000)).await.unwrap());
     let take_step = async |leased: &LeasedPayment, step: PaymentStep| {
         let mut writing = fixture.store.begin().await.unwrap();
-        let moved = rows::take_step(&mut writing, leased, &step, now, now).await.unwrap();
+        let step = StepWrite { leased: leased.clone(), step, now, try_at: now };
+        let moved = rows::take_steps(&mut writing, &[&step]).await.unwrap().remove(0);
         writing.commit().await.unwrap();
         moved.map(|moved| moved.state)
     };

@@ -73,16 +73,22 @@ impl ServerProcess {
         if let Some(at) = self.flags.iter().position(|flag| flag == "--token-key") {
             return PathBuf::from(&self.flags[at + 1]);
         }
-        let Some(at) = self.flags.iter().position(|flag| flag == "--database") else {
+        if self.flag("--database").is_none() {
             return self.data().join(TOKEN_KEY_FILE);
-        };
+        }
         sqlx::any::install_default_drivers();
-        let mut database = sqlx::AnyConnection::connect(&self.flags[at + 1]).await.unwrap();
+        let mut database = sqlx::AnyConnection::connect(&self.database_url()).await.unwrap();
         let key = sqlx::query_scalar::<_, String>("SELECT value FROM secrets WHERE name = 'token-key'");
         let file = self.folder().join("a-copy-of-the-key.pem");
         std::fs::write(&file, key.fetch_one(&mut database).await.unwrap()).unwrap();
         database.close().await.unwrap();
         file
+    }
+
+    /// The address of its tables.
+    pub fn database_url(&self) -> String {
+        let file = || format!("sqlite://{}", self.data().join("shop.db").display());
+        self.flag("--database").map_or_else(file, ToOwned::to_owned)
     }
 
     /// One that is not started yet.

@@ -6,6 +6,7 @@ use engine::clock::{Clock, SystemClock};
 use engine::decide::BatchDecider;
 use engine::pipeline::PipelineLimits;
 use engine::{RunningEngine, StartError};
+use rehearsal::context::WatchMode;
 use rehearsal::crowd::preset;
 use rehearsal::merchant::AdminLogin;
 use rehearsal::report::RehearsalReport;
@@ -91,7 +92,10 @@ fn rehearsal_of(drop: &preset::DropPlan, instance: &ServerInstance, data: &Path)
         tokens: TokenSource::Signed(Box::new(sign)),
         faults: FaultPlan::default(),
         evidence_store: None,
+        collects_events: false,
         connections: CONNECTIONS,
+        watch: WatchMode::Poll,
+        sockets: 0,
         allow_live_sale: false,
         settings: vec![],
         command: String::new(),

@@ -70,6 +70,29 @@ describe('the line', () => {
   before(async () => { shop = await Shop.start('--limits', 'off'); });
   after(() => shop.stop());
 
+  test('a client that reads the feed is sent the turn, and not the way to it', async () => {
+    const sale = await shop.sale({ quantity: 1, admission: { ...FIFO, checkoutSeconds: 600 }, holdSeconds: 60 });
+    const tokens = await Promise.all(Array.from({ length: 4 }, () => shop.buyer()));
+    const places = [];
+    for (const token of tokens) places.push(await shop.post('/queue/join', { flashSaleId: sale }, token));
+    const [pages, others] = [{ positions: false }, {}].map((options) => tokens.map((token) => shop.socket(newest, { token, ...options }, { transports: ['websocket'] })));
+    await Promise.all([...pages, ...others].map(connected));
+    for (const socket of [...pages, ...others]) await request(socket, 'inventory:watch', { flashSaleId: sale });
+    await waitForEvent(others[3], 'queue:position-update', (update) => update.position === 3);
+    await shop.post(`/queue/leave?flashSaleId=${sale}`, undefined, tokens[1], 'DELETE');
+    await waitForEvent(others[3], 'queue:position-update', (update) => update.position === 2);
+    await shop.post(`/queue/leave?flashSaleId=${sale}`, undefined, tokens[0], 'DELETE');
+    await waitForEvent(pages[2], 'queue:position-update', (update) => update.status === 'admitted');
+    await waitForEvent(others[3], 'queue:position-update', (update) => update.position === 1);
+    const sent = receivedEvents(pages[3], 'queue:position-update').map(({ status, position }) => `${status} ${position}`);
+    assert.deepEqual([...new Set(sent)], ['waiting 3'], 'the place that it had when it connected, and none later');
+    const hasMoved = async () => {
+      const { line } = await (await fetch(`${shop.url}/api/v1/flash-sales/${sale}/line-feed`)).json();
+      return line.serving === places[2].ticket && line.waiting === 1;
+    };
+    await waitUntil('the feed has it', hasMoved);
+  });
+
   test('positions are exact, never go backwards, and come once a second at most', async () => {
     const sale = await shop.sale({ quantity: 50, admission: FIFO, holdSeconds: 60 });
     const tokens = await Promise.all(Array.from({ length: 8 }, () => shop.buyer()));

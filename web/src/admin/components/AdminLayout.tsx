@@ -16,6 +16,11 @@ const SECTIONS: { href: string; text: AdminTextKey; isCurrent: (path: string) =>
   { href: "/admin/products", text: "nav.products", isCurrent: (path) => path.startsWith("/admin/products") },
   { href: "/admin/orders", text: "nav.orders", isCurrent: (path) => path.startsWith("/admin/orders") },
   { href: "/admin/webhooks", text: "nav.webhooks", isCurrent: (path) => path.startsWith("/admin/webhooks") },
+  {
+    href: "/admin/integrations",
+    text: "nav.integrations",
+    isCurrent: (path) => path.startsWith("/admin/integrations"),
+  },
 ];
 
 export function AdminLayout({ children }: { children: ReactNode }) {

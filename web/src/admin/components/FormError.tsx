@@ -17,6 +17,9 @@ const TEXT_KEYS: Record<string, AdminTextKey> = {
   webhook_disabled: "webhook.why.disabled",
   webhook_unknown: "webhook.why.unknown",
   delivery_unknown: "webhook.why.delivery_unknown",
+  mail_unknown: "mail.why.unknown",
+  mail_expired: "mail.why.expired",
+  follower_unknown: "integration.why.unknown",
   public_url_missing: "webhook.why.public_url",
 };
 

@@ -16,6 +16,11 @@ export const adminKeys = {
   webhooks: [...root, "webhooks"] as const,
   webhook: (id: string) => [...root, "webhooks", id] as const,
   deliveries: (id: string, filters: unknown) => [...root, "webhooks", id, "deliveries", filters] as const,
+  followers: [...root, "followers"] as const,
+  everyMail: [...root, "mails"] as const,
+  mails: (filters: unknown) => [...root, "mails", filters] as const,
+  mailSwitches: [...root, "mail-switches"] as const,
+  health: [...root, "health"] as const,
   board: (...parts: string[]) => [...root, "board", ...parts] as const,
 };
 

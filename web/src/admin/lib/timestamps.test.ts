@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { formatTimeNear, formatTimestamp, startOfDay } from "./timestamps";
+import { formatTimeNear, formatTimestamp, formatTimeUntil, startOfDay } from "./timestamps";
 
 test("a day starts in the reader's time zone", () => {
   const start = startOfDay("2026-11-27");
@@ -17,4 +17,10 @@ test("the day is shown only when it differs", () => {
   const at = "2026-11-27T12:03:20.000Z";
   expect(formatTimeNear(at, "2026-11-27T12:00:00.000Z", "en-GB")).toMatch(/^\d\d:03:20$/);
   expect(formatTimeNear(at, "2026-11-20T12:00:00.000Z", "en-GB")).toBe(formatTimestamp(at, "en-GB"));
+});
+
+test("how far away a moment is stands in the largest unit that fits", () => {
+  expect(formatTimeUntil(3 * 86_400, "de")).toBe("in 3 Tagen");
+  expect(formatTimeUntil(5_400, "en")).toBe("in 2 hours");
+  expect(formatTimeUntil(30, "en")).toBe("in 30 seconds");
 });

@@ -1,4 +1,12 @@
-// Timestamps of records, to the second, and days of the reader's time zone.
+// Timestamps of records, to the second, how far away a moment is, and days of the reader's time zone.
+
+/** In seconds, the longest first. */
+export const TIME_UNITS = [
+  ["day", 86_400],
+  ["hour", 3_600],
+  ["minute", 60],
+  ["second", 1],
+] as const;
 
 export function formatTimestamp(iso: string, locale: string): string {
   return new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "medium" }).format(new Date(iso));
@@ -9,6 +17,15 @@ export function formatTimeNear(iso: string, otherIso: string, locale: string): s
   const [at, other] = [new Date(iso), new Date(otherIso)];
   if (at.toDateString() !== other.toDateString()) return formatTimestamp(iso, locale);
   return new Intl.DateTimeFormat(locale, { timeStyle: "medium" }).format(at);
+}
+
+/** `in 3 days`. */
+export function formatTimeUntil(seconds: number, locale: string): string {
+  const [unit, length] = TIME_UNITS.find(([, length]) => seconds >= length * 1.5) ?? TIME_UNITS[3];
+  return new Intl.RelativeTimeFormat(locale, { numeric: "always" }).format(
+    Math.round(seconds / length),
+    unit,
+  );
 }
 
 /** The start of a day such as `2026-11-27`, plus `plusDays`, in the reader's time zone; null if it is not a date. */

@@ -1,5 +1,6 @@
 // The form of the sign-in and registration pages. After success it starts the session and returns the buyer to the previous page.
 
+import type { ReactNode } from "react";
 import { Link, useLocation, useSearch } from "wouter";
 import type { components } from "../../api/schema";
 import { type TextKey, t } from "../../lib/i18n";
@@ -16,9 +17,10 @@ interface Props {
   send: (values: Record<string, string>) => Promise<components["schemas"]["SignedInReply"]>;
   /** The link to the other of the two pages. */
   other: { question: TextKey; path: string; label: TextKey };
+  children?: ReactNode;
 }
 
-export function AccountForm({ title, fields, send, other }: Props) {
+export function AccountForm({ title, fields, send, other, children }: Props) {
   useTitle(t(title));
   const search = useSearch();
   const [, navigate] = useLocation();
@@ -28,12 +30,13 @@ export function AccountForm({ title, fields, send, other }: Props) {
       <FieldForm
         fields={fields}
         send={send}
-        label={title}
+        label={t(title)}
         onSuccess={(reply) => {
           signIn(reply);
           navigate(returnPath(search), { replace: true });
         }}
       />
+      {children}
       <p className="pt-6">
         {t(other.question)}{" "}
         <Link href={`${other.path}${search === "" ? "" : `?${search}`}`} className="text-link font-semibold">

@@ -1,20 +1,29 @@
 // The buyer's own account: who is signed in, another password, and the ways out.
 
-import { useState } from "react";
+import { lazy, Suspense, useState } from "react";
 import { ConfirmInline } from "../../components/ConfirmInline";
 import { SignInPrompt } from "../../components/SignInPrompt";
 import { client, unwrapReply } from "../../lib/api";
 import { ApiError } from "../../lib/errors";
 import { t } from "../../lib/i18n";
-import { forgetSession, signIn, signOut, useUser } from "../../lib/session";
+import { forgetSession, isGuest, signIn, signOut, useUser } from "../../lib/session";
+import { useFeatures } from "../../lib/useFeatures";
 import { useSubmitOnce } from "../../lib/useSubmitOnce";
 import { useTitle } from "../../lib/useTitle";
 import { CURRENT_PASSWORD, NEW_PASSWORD } from "./accountFields";
 import { FieldForm } from "./FieldForm";
 
+/** Only in a shop that sends mail. */
+const OwnMails = lazy(async () => {
+  const [section, { ready }] = await Promise.all([import("./OwnMails"), import("./mailTexts")]);
+  await ready;
+  return section;
+});
+
 export default function AccountPage() {
   useTitle(t("account.title"));
   const user = useUser();
+  const sendsMail = useFeatures()?.mail === true;
   if (user === null) return <SignInPrompt text={t("account.sign_in_first")} />;
   return (
     <div className="mx-auto grid max-w-md gap-10 pt-6">
@@ -27,13 +36,18 @@ export default function AccountPage() {
           <bdi>{user.email}</bdi>
         </p>
       </div>
-      <PasswordSection />
+      {sendsMail && (
+        <Suspense>
+          <OwnMails />
+        </Suspense>
+      )}
+      {!isGuest(user) && <PasswordSection />}
       <section className="grid justify-items-start gap-3 border-t border-line pt-6">
         <h2 className="text-2xl">{t("account.sessions")}</h2>
         <button type="button" className="button button-quiet" onClick={() => void signOut()}>
           {t("nav.sign_out")}
         </button>
-        <SignOutEverywhere />
+        {!isGuest(user) && <SignOutEverywhere />}
       </section>
     </div>
   );
@@ -47,7 +61,7 @@ function PasswordSection() {
       <p className="text-soft">{t("account.change_password_text")}</p>
       <FieldForm
         fields={[CURRENT_PASSWORD, NEW_PASSWORD]}
-        label="account.change_password"
+        label={t("account.change_password")}
         send={({ currentPassword = "", newPassword = "" }) => {
           setChanged(false);
           const body = { currentPassword, newPassword };

@@ -3,7 +3,7 @@
 import { type ReactNode, useEffect, useRef, useState } from "react";
 import { FormField } from "../../components/FormField";
 import { ErrorNotice } from "../../components/Notices";
-import { type TextKey, t } from "../../lib/i18n";
+import { t } from "../../lib/i18n";
 import { useSubmitOnce } from "../../lib/useSubmitOnce";
 import { type AccountField, accountFieldError, claimsPointer, formError } from "./accountFields";
 
@@ -11,8 +11,8 @@ interface Props<T> {
   fields: readonly AccountField[];
   send: (values: Record<string, string>) => Promise<T>;
   onSuccess: (reply: T) => void;
-  /** Of the button. */
-  label: TextKey;
+  /** The text of the button. */
+  label: string;
   children?: ReactNode;
 }
 
@@ -58,7 +58,7 @@ export function FieldForm<T>({ fields, send, onSuccess, label, children }: Props
         );
       })}
       <button type="submit" className="button button-main text-lg" aria-disabled={isPending}>
-        {isPending ? t("account.asking") : t(label)}
+        {isPending ? t("account.asking") : label}
       </button>
       {children}
     </form>

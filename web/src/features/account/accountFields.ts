@@ -83,6 +83,15 @@ export const PASSWORD: AccountField = {
   autoComplete: "current-password",
 };
 
+export const CODE: AccountField = {
+  name: "code",
+  label: "account.code",
+  pointers: ["/code"],
+  invalid: () => "refused.bad_mail_token",
+  refusals: { bad_mail_token: "refused.bad_mail_token" },
+  autoComplete: "one-time-code",
+};
+
 export const NEW_ACCOUNT_PASSWORD: AccountField = {
   ...PASSWORD,
   hint: "account.password_hint",

@@ -18,11 +18,13 @@ import { useCallAt } from "../../lib/useServerTime";
 import { useTitle } from "../../lib/useTitle";
 import { PendingOrder } from "./PendingOrder";
 import { useOrder } from "./queries";
+import { useBankReturn } from "./useBankReturn";
 import { usePayment } from "./usePayment";
 
 export default function OrderPage({ id }: { id: string }) {
   const user = useUser();
-  const { data: order, error, isPending, refetch } = useOrder(id);
+  const isReturning = useBankReturn();
+  const { data: order, error, isPending, refetch } = useOrder(id, isReturning);
   useLiveUpdates(order?.flashSaleId);
   useShownActivity(order?.id);
   const reload = useCallback(() => void refetch(), [refetch]);
@@ -31,7 +33,7 @@ export default function OrderPage({ id }: { id: string }) {
   if (user === null) return <SignInPrompt />;
   if (isPending) return <div className="skeleton mx-auto h-96 max-w-4xl" aria-busy="true" />;
   if (order === undefined) return <OrderLoadError error={error} onRetry={refetch} />;
-  return <OrderView order={order} />;
+  return <OrderView order={order} isReturning={isReturning} />;
 }
 
 /** An address that is no order's, or that of another buyer's order, leads to the buyer's own orders. */
@@ -47,9 +49,9 @@ function OrderLoadError({ error, onRetry }: { error: unknown; onRetry: () => unk
   return isNoId ? lost : <LoadError error={error} onRetry={onRetry} lost={lost} />;
 }
 
-function OrderView({ order }: { order: Order }) {
+function OrderView({ order, isReturning }: { order: Order; isReturning: boolean }) {
   const { data: sale } = useSale(order.flashSaleId);
-  const payment = usePayment(order);
+  const payment = usePayment(order, isReturning);
   const heading = useRef<HTMLHeadingElement>(null);
   const title: TextKey = orderTitleKey(order, payment.isPaying);
   const shownTitle = useRef(title);

@@ -1,4 +1,4 @@
-// Pays a held order. The payment methods are those of the built-in sandbox; no money moves.
+// Pays a held order: on the page of the sale's provider, or by the methods of the built-in sandbox, where no money moves.
 
 import { useState } from "react";
 import type { Order } from "../../lib/api";
@@ -6,9 +6,34 @@ import { locale, t } from "../../lib/i18n";
 import { formatMoney } from "../../lib/money";
 import type { Payment } from "./usePayment";
 
-const METHODS = ["approve", "slow", "decline", "lost"] as const;
+const METHODS = ["approve", "redirect", "slow", "decline", "lost"] as const;
 
 export function PaymentForm({ order, payment }: { order: Order; payment: Payment }) {
+  const provider = order.provider ?? "sandbox";
+  if (provider === "sandbox") return <SandboxForm order={order} payment={payment} />;
+  return (
+    <form
+      className="grid gap-5"
+      onSubmit={(event) => {
+        event.preventDefault();
+        payment.submit(provider);
+      }}
+    >
+      <p>{t("pay.elsewhere")}</p>
+      <PayButton order={order} />
+    </form>
+  );
+}
+
+function PayButton({ order }: { order: Order }) {
+  return (
+    <button type="submit" className="button button-main text-lg">
+      {t("pay.pay", { total: formatMoney(order.total, locale()) })}
+    </button>
+  );
+}
+
+function SandboxForm({ order, payment }: { order: Order; payment: Payment }) {
   const [method, setMethod] = useState<(typeof METHODS)[number]>("approve");
   return (
     <form
@@ -38,9 +63,7 @@ export function PaymentForm({ order, payment }: { order: Order; payment: Payment
           </label>
         ))}
       </fieldset>
-      <button type="submit" className="button button-main text-lg">
-        {t("pay.pay", { total: formatMoney(order.total, locale()) })}
-      </button>
+      <PayButton order={order} />
     </form>
   );
 }

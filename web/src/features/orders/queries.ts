@@ -28,7 +28,8 @@ export function useOrderPages() {
   });
 }
 
-export function useOrder(id: string) {
+/** `isExpected`: the bank is about to answer, so the order is fetched each second. */
+export function useOrder(id: string, isExpected = false) {
   const isSignedIn = useUser() !== null;
   const isLive = useIsLive();
   const queryKey = queryKeys.order(id);
@@ -39,6 +40,10 @@ export function useOrder(id: string) {
       fetchFresh(queryKey, () =>
         unwrapReply(client.GET("/api/v1/orders/{id}", { params: { path: { id } } })),
       ),
-    refetchInterval: ({ state }) => !isLive && !isNotFound(state.error) && orderPollMs(state.data),
+    refetchInterval: ({ state }) => {
+      if (isNotFound(state.error)) return false;
+      if (isExpected && state.data?.status === "pending") return 1_000;
+      return !isLive && orderPollMs(state.data);
+    },
   });
 }

@@ -63,7 +63,7 @@ export function BuyerPanel({ isLoaded, error, ...props }: Props) {
   );
 }
 
-/** Whoever waits for a sale without units is in line, but that is not the news. */
+/** A buyer in the line of a sold-out sale first reads that it is sold out. */
 function headingKey(sale: Sale, stage: BuyerStage): TextKey {
   if (stage.kind === "waiting" && sale.availability === "sold_out") return "stage.sold_out";
   if (stage.kind === "bought" && salePayment(sale) === "collected") return "stage.bought_collected";

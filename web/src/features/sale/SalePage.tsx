@@ -1,6 +1,6 @@
 // The page of one sale: the product on one side, the buyer's panel on the other.
 
-import { useCallback, useEffect, useState } from "react";
+import { lazy, Suspense, useCallback, useEffect, useState } from "react";
 import { useLocation } from "wouter";
 import { NotFound } from "../../components/NotFound";
 import { LoadError } from "../../components/Notices";
@@ -14,10 +14,18 @@ import { useNewestOrders, usePlace } from "../../lib/ownQueries";
 import { salePayment } from "../../lib/saleTerms";
 import { useShownActivity } from "../../lib/shownActivity";
 import { formatFullDateTime, formatRoughDuration } from "../../lib/time";
+import { useFeatures } from "../../lib/useFeatures";
 import { useSale } from "../../lib/useSale";
 import { useCallAt, useServerNow } from "../../lib/useServerTime";
 import { BuyerPanel } from "./BuyerPanel";
 import { getBuyerStage } from "./buyerStage";
+
+/** Few buyers see it: its script and its texts are loaded where it is offered. */
+const SaleReminder = lazy(async () => {
+  const [form, { ready }] = await Promise.all([import("./SaleReminder"), import("./reminderTexts")]);
+  await ready;
+  return form;
+});
 
 export function SalePage({ slug }: { slug: string }) {
   const now = useServerNow();
@@ -25,6 +33,8 @@ export function SalePage({ slug }: { slug: string }) {
   const place = usePlace(sale);
   const orders = useNewestOrders();
 
+  // Asked for with the page: all pages would ask in the moment in which the sale is sold out.
+  useFeatures();
   useLiveUpdates(sale?.id);
   useShownActivity(sale?.id);
   useCurrentSlug(sale, slug);
@@ -54,6 +64,12 @@ export function SalePage({ slug }: { slug: string }) {
             isLoaded={isLoaded}
             error={place.error ?? orders.error}
           />
+          <Suspense fallback={null}>
+            {stage.kind === "upcoming" && <SaleReminder saleId={sale.id} topic="start" />}
+            {(stage.kind === "sold_out" || stage.kind === "all_held") && (
+              <SaleReminder saleId={sale.id} topic="unit" />
+            )}
+          </Suspense>
         </div>
       </div>
       <div className="min-w-0">
@@ -110,6 +126,7 @@ function SaleFacts({ sale }: { sale: Sale }) {
           admission.extensionSeconds > 0 && (
             <li>{t("facts.more", { time: formatRoughDuration(admission.extensionSeconds, locale()) })}</li>
           )}
+        {sale.requireConfirmedEmail && <li>{t("facts.confirmed")}</li>}
         {payment === "collected" && <li>{t("facts.collected")}</li>}
         {payment === "paid" && sale.holdSeconds !== undefined && (
           <li>{t("facts.hold", { time: formatRoughDuration(sale.holdSeconds, locale()) })}</li>

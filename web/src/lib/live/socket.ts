@@ -97,7 +97,8 @@ class LiveSocket {
       if (!(error instanceof SessionEndedError)) return this.#connectLater(BUSY_MS);
       this.#token = null;
     }
-    send(this.#token === null ? {} : { token: this.#token });
+    // The pages read positions from the feed of the line; the socket brings the turn, and how a place ended.
+    send(this.#token === null ? {} : { token: this.#token, positions: false });
   }
 
   #onConnect(): void {

@@ -5,6 +5,7 @@ use super::{TablesArgs, count_sessions, with_accounts};
 use crate::auth::Role;
 use crate::clock::TimeSource;
 use crate::http::v1::rfc3339;
+use crate::mail::language::BuyerLanguage;
 use crate::shop::accounts::{
     self, AccountRefusal, AccountRegistration, AdminCreation, EmailAddress, ExistingAccount, PlainPassword,
     Username,
@@ -97,6 +98,7 @@ pub fn parse_registration(
         email,
         username,
         password: PlainPassword::try_from(password).map_err(usage_error("password"))?,
+        language: BuyerLanguage::default(),
     })
 }
 

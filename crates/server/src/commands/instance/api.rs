@@ -160,5 +160,8 @@ pub(super) fn bind(flag: &str, address: SocketAddr) -> Result<TcpSocket, Command
 }
 
 pub(super) fn listen(flag: &str, socket: TcpSocket) -> Result<TcpListener, CommandError> {
-    server::listen(socket).map_err(|error| CommandError::Usage(format!("{flag}: cannot listen: {error}")))
+    let address =
+        socket.local_addr().map_or_else(|_| "its address".to_owned(), |address| address.to_string());
+    server::listen(socket)
+        .map_err(|error| CommandError::Usage(format!("{flag}: cannot listen on {address}: {error}")))
 }

@@ -2,17 +2,24 @@
 
 use super::followers::LagMeter;
 use crate::http::AppState;
-use crate::shop::follower_lag::MEASURE_INTERVAL;
+use crate::shop::follower_lag::{MEASURE_INTERVAL, UndeliveredPayments, find_undelivered_payments};
 use crate::shop::peer_changes::{self, PeerChanges};
 use crate::shop::purchase_jobs::JobSettler;
 use crate::shop::{Shop, accounts, published_events, purchase_jobs, sales};
+use crate::telemetry::valkey::ValkeyMemoryGauges;
 use engine::error_text::describe_error;
+use engine::valkey_connection::{ConnectionTimeouts, MemoryMonitor, ValkeyAddress, ValkeyMemory};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
 /// How often purchases of `turnstile` without an answer are looked at.
 const SETTLE_INTERVAL: Duration = Duration::from_millis(500);
+/// How often the memory of the Valkey is looked at.
+const MEMORY_INTERVAL: Duration = Duration::from_secs(5);
+/// How long that may take.
+const VALKEY_TIMEOUTS: ConnectionTimeouts =
+    ConnectionTimeouts { connect: Duration::from_secs(2), response: Duration::from_secs(2) };
 /// How often expired sessions are deleted.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
 
@@ -44,9 +51,30 @@ pub(super) async fn measure_lags(app: AppState, meters: Vec<LagMeter>, mut stop:
     loop {
         let now = (app.shop.now)();
         for meter in &meters {
-            meter.lag.measure(app.shop.engine.views(), &meter.progress, now);
+            let payments = match meter.receiver {
+                Some(receiver) => find_undelivered_payments(&app.shop.store, receiver).await,
+                None => UndeliveredPayments::default(),
+            };
+            meter.lag.measure(app.shop.engine.views(), &meter.progress, payments, now);
         }
         if !wait(MEASURE_INTERVAL, &mut stop).await {
+            return;
+        }
+    }
+}
+
+/// Shows how much memory the Valkey uses.
+pub(super) async fn measure_valkey(
+    address: ValkeyAddress,
+    gauges: ValkeyMemoryGauges,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut monitor = MemoryMonitor::new(address, VALKEY_TIMEOUTS);
+    loop {
+        // That it does not answer is logged where sales need it.
+        let memory = monitor.read().await.unwrap_or(ValkeyMemory { used_bytes: 0, limit_bytes: 0 });
+        gauges.set(memory.used_bytes, memory.limit_bytes);
+        if !wait(MEMORY_INTERVAL, &mut stop).await {
             return;
         }
     }

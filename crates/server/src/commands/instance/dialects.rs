@@ -211,7 +211,7 @@ async fn log_start(app: &AppState, dialect: Dialect, settings: &DialectSettings,
         Dialect::Attempts | Dialect::Holds => None,
     };
     if let Some(sale) = sale
-        && sales::find_named_or_refresh(&app.shop, sale).await.is_none()
+        && sales::find_chosen_or_refresh(&app.shop, Some(sale)).await.is_none()
     {
         tracing::warn!(
             dialect = name,

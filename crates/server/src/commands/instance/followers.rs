@@ -1,13 +1,21 @@
 //! Starts the followers of an instance, with their metrics. A new follower gets its start function here; [`super`] calls it and stops
 //! the thread.
 
+#[cfg(feature = "kafka")]
+use super::super::settings::KafkaArguments;
+use super::super::settings::Serve;
 use super::super::{CommandError, random_source};
+#[cfg(feature = "kafka")]
+use super::kafka;
 use crate::followers::event_follower;
 use crate::followers::event_receiver::EventReceiver;
 use crate::followers::follower::{FollowerPace, LocalFollower};
 use crate::followers::idempotency_warmup::{self, IdempotencyWarmup};
+#[cfg(feature = "kafka")]
+use crate::followers::kafka::KafkaSettings;
 use crate::followers::live_updates::{self, LiveUpdates};
 use crate::followers::local::{LocalDependencies, start_local};
+use crate::followers::mail_receiver::MailReceiver;
 use crate::followers::projector::{self, ProjectorDependencies, ProjectorMetrics, ProjectorSettings};
 use crate::followers::rounds::FollowerThread;
 use crate::followers::shared::SharedDependencies;
@@ -19,6 +27,7 @@ use crate::telemetry::followers::{FollowerMetricFamilies, FollowerMetrics};
 use crate::telemetry::metrics::ServerMetrics;
 use anyhow::Context;
 use engine::Engine;
+use engine::error_text::describe_error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +39,8 @@ const WARMUP_TIMEOUT: Duration = Duration::from_millis(500);
 pub(super) struct LagMeter {
     pub(super) progress: FollowerProgress,
     pub(super) lag: FollowerLag,
+    /// The receiver of events that it is; it delivers the steps of payments, too.
+    pub(super) receiver: Option<&'static str>,
 }
 
 /// Starts followers, and keeps what is measured of each.
@@ -64,7 +75,7 @@ impl FollowerStarter {
         let metrics = self.metrics(F::NAME);
         let progress = FollowerProgress::default();
         let lag = FollowerLag::new(metrics.lag_events.clone(), metrics.lag_seconds.clone());
-        self.meters.push(LagMeter { progress: progress.clone(), lag });
+        self.meters.push(LagMeter { progress: progress.clone(), lag, receiver: None });
         let dependencies = LocalDependencies {
             engine: self.engine.clone(),
             progress: progress.clone(),
@@ -104,7 +115,7 @@ pub(super) fn start_projector(
         "Time since the tables showed everything",
         shop.lag.seconds.clone(),
     );
-    starter.meters.push(LagMeter { progress: shop.projected.clone(), lag: shop.lag.clone() });
+    starter.meters.push(LagMeter { progress: shop.projected.clone(), lag: shop.lag.clone(), receiver: None });
     let dependencies = ProjectorDependencies {
         engine: shop.engine.clone(),
         store: shop.store.clone(),
@@ -130,13 +141,59 @@ pub(super) async fn start_warmup(
     Ok(thread)
 }
 
-/// Starts the receivers of events that are switched on. Without one nothing runs.
-pub(super) fn start_receivers(
-    _starter: &mut FollowerStarter,
-    _shop: &Shop,
-    _may_deliver: bool,
+/// The receivers of events that are switched on.
+pub(super) struct ReceiverSettings {
+    #[cfg(feature = "kafka")]
+    kafka: Option<(KafkaSettings, KafkaArguments)>,
+}
+
+impl ReceiverSettings {
+    /// Reads them before anything is opened.
+    ///
+    /// # Errors
+    /// When a setting is wrong.
+    pub(super) fn read(settings: &Serve) -> Result<Self, CommandError> {
+        #[cfg(not(feature = "kafka"))]
+        if let Some(flag) = settings.kafka.find_flag() {
+            let sentence = format!(
+                "{flag}: this program was built without Kafka; leave the flag out, or build with the cargo feature `kafka`"
+            );
+            return Err(CommandError::Usage(sentence));
+        }
+        Ok(Self {
+            #[cfg(feature = "kafka")]
+            kafka: kafka::read_settings(&settings.kafka)?.map(|kafka| (kafka, settings.kafka.clone())),
+        })
+    }
+}
+
+/// Starts the receivers of events that are switched on. Without one nothing runs. Called before the first request is served: the mails of a new
+/// shop begin with its first event.
+pub(super) async fn start_receivers(
+    starter: &mut FollowerStarter,
+    shop: &Shop,
+    #[cfg_attr(not(feature = "kafka"), expect(unused_variables, reason = "it says nothing then"))]
+    settings: ReceiverSettings,
+    may_deliver: bool,
 ) -> Result<Vec<FollowerThread>, CommandError> {
-    Ok(Vec::new())
+    let mut receivers = Vec::new();
+    #[cfg(feature = "kafka")]
+    if let Some((kafka, arguments)) = settings.kafka {
+        receivers.extend(kafka::start_receivers(starter, shop, kafka, &arguments, may_deliver)?);
+    }
+    if let Some(outbox) = &shop.accounts.mails {
+        if may_deliver
+            && let Err(error) = event_follower::begin::<MailReceiver>(&shop.store, &shop.engine).await
+        {
+            tracing::warn!(
+                error = describe_error(&error),
+                "it could not be written where the mails begin; they begin once the database takes it"
+            );
+        }
+        let receiver = MailReceiver::new(outbox.clone(), Arc::clone(&shop.now), shop.engine.clone());
+        receivers.push(start_receiver(starter, shop, receiver, may_deliver)?);
+    }
+    Ok(receivers)
 }
 
 /// Starts the follower of a receiver of events.
@@ -149,7 +206,7 @@ pub(super) fn start_receiver<R: EventReceiver>(
     let metrics = starter.metrics(R::NAME);
     let progress = FollowerProgress::default();
     let lag = FollowerLag::new(metrics.lag_events.clone(), metrics.lag_seconds.clone());
-    starter.meters.push(LagMeter { progress: progress.clone(), lag });
+    starter.meters.push(LagMeter { progress: progress.clone(), lag, receiver: Some(R::NAME) });
     let dependencies = SharedDependencies {
         engine: shop.engine.clone(),
         store: shop.store.clone(),

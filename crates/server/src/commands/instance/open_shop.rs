@@ -2,16 +2,18 @@
 
 use super::super::CommandError;
 use super::super::settings::{OnOff, Serve};
+use super::super::stripe::open_stripe;
 use super::super::token_key::load_token_key;
 use crate::auth::passwords::PasswordPool;
 use crate::auth::tokens::AccessTokens;
 use crate::clock::TimeSource;
-use crate::payments::ProviderTimeouts;
 use crate::payments::sandbox::{SLOW_DELAY, SandboxProvider};
+use crate::payments::{PaymentProvider, PaymentProviders, ProviderTimeouts};
 use crate::shop::Shop;
 use crate::shop::accounts::AccountService;
 use crate::shop::attempts::{self, AttemptsInbox};
 use crate::shop::catalogue::SaleCatalogue;
+use crate::shop::confirmed_emails::ConfirmedBuyers;
 use crate::shop::follower_lag::FollowerLag;
 use crate::shop::follower_progress::FollowerProgress;
 use crate::shop::fresh_views::FreshViews;
@@ -19,10 +21,13 @@ use crate::shop::grouped_store::GroupedStore;
 use crate::shop::guests::GuestBook;
 use crate::shop::integer_ids::{self, AccountNumbers};
 use crate::shop::keyed_locks::KeyedLocks;
+use crate::shop::line_feed::LineReaders;
 use crate::shop::mailboxes::MailboxClaims;
+use crate::shop::mails::MailOutbox;
 use crate::shop::native_guests::GuestLimits;
 use crate::shop::payments::charge_table::ChargeTable;
-use crate::shop::payments::{PaymentService, ReconcileTiming};
+use crate::shop::payments::{PaymentRuntime, PaymentService, ReconcileTiming};
+use crate::shop::provider_notices::NoticeService;
 use crate::shop::public_url::PublicUrl;
 use crate::shop::published_events::EventPublisher;
 use crate::shop::purchase_jobs::PurchaseJobs;
@@ -35,7 +40,9 @@ use crate::shop::webhooks::WebhookService;
 use crate::store::Store;
 use crate::telemetry::followers::FollowerMetrics;
 use crate::telemetry::metrics::{Counter, ServerMetrics};
+use crate::telemetry::purchases::PurchaseMetrics;
 use crate::telemetry::sales::SaleGauges;
+use crate::telemetry::stripe::StripeMetrics;
 use crate::webhooks::client::{WebhookClient, load_tls_config};
 use anyhow::Context;
 use engine::{RunningEngine, SaleView};
@@ -60,19 +67,50 @@ pub(super) async fn open_shop(
         ttl_s,
         settings.token_cache as usize,
     );
+    let mails = settings.mail.smtp.as_ref().map(|_| MailOutbox::new(tokens.secret_for("mails")));
     let receipts = ReceiptSigner::new(&tokens.secret_for("receipts"));
     let passwords =
         PasswordPool::start(settings.password_threads()).context("the password threads cannot start")?;
-    let payment_tables = GroupedStore::start(store.clone(), "payments");
-    let sandbox = Arc::new(SandboxProvider::new(Arc::new(ChargeTable(payment_tables.clone())), SLOW_DELAY));
+    let payment_runtime = PaymentRuntime::start_thread().context("the thread of payments cannot start")?;
+    let payment_tables = GroupedStore::start(store.clone(), "payments", payment_runtime.handle());
+    let charges = ChargeTable { tables: payment_tables.clone(), now: Arc::clone(&now) };
+    let sandbox = Arc::new(SandboxProvider::new(Arc::new(charges), SLOW_DELAY));
     let timing = ReconcileTiming { tenancy, ..ReconcileTiming::default() };
     integer_ids::fill_missing(&store).await.map_err(anyhow::Error::from)?;
     let catalogue = SaleCatalogue::load(&store, tenancy).await.map_err(anyhow::Error::from)?;
     let catalogue = Arc::new(catalogue);
-    let limits = ProviderTimeouts::default();
-    let payments =
-        PaymentService::new(payment_tables, engine.clone(), Arc::clone(&catalogue), sandbox, limits, timing);
-    if !settings.demo {
+    let stripe_metrics = StripeMetrics::default();
+    let stripe = settings.payments.stripe_settings(public_url.as_ref(), |name| std::env::var(name).ok())?;
+    let (stripe, secrets) = match stripe {
+        Some(stripe) => {
+            if stripe.key.is_unrestricted() {
+                tracing::warn!(
+                    "the key of Stripe may do everything; give the shop a restricted key with the rights that docs/stripe.md names"
+                );
+            }
+            let (secrets, metrics) = (stripe.secrets.clone(), stripe_metrics.clone());
+            let timeouts = settings.payments.stripe_timeouts;
+            (Some(open_stripe(stripe, Arc::clone(&now), metrics, timeouts)), secrets)
+        }
+        None => (None, Vec::new()),
+    };
+    // What was begun with the sandbox ends with it.
+    let others: Arc<dyn PaymentProvider> = Arc::clone(&sandbox) as _;
+    let providers = match &stripe {
+        Some(stripe) => {
+            PaymentProviders::new(Arc::clone(stripe) as _, vec![others], ProviderTimeouts::default())
+        }
+        None => PaymentProviders::new(others, Vec::new(), ProviderTimeouts::default()),
+    };
+    let payments = PaymentService::new(
+        payment_tables,
+        engine.clone(),
+        Arc::clone(&catalogue),
+        providers,
+        public_url.clone(),
+        (timing, payment_runtime),
+    );
+    if !settings.demo && stripe.is_none() {
         tracing::warn!(
             provider = payments.provider_name(),
             "payments go through the sandbox: orders are confirmed, and no money moves"
@@ -90,15 +128,28 @@ pub(super) async fn open_shop(
         for_gauges.views().list().iter().map(|view| sale_gauges(view, now)).collect()
     });
 
+    let notices = stripe.map(|stripe| {
+        stripe_metrics.register(metrics);
+        let from = (store.clone(), Arc::clone(&now));
+        NoticeService::new(from, secrets, stripe, Arc::clone(&payments), stripe_metrics)
+    });
     let refresh_ttl_ms = i64::try_from(settings.refresh_ttl.as_millis()).unwrap_or(i64::MAX);
-    let accounts =
-        AccountService { now: Arc::clone(&now), store: store.clone(), tokens, passwords, refresh_ttl_ms };
+    let accounts = AccountService {
+        now: Arc::clone(&now),
+        store: store.clone(),
+        tokens,
+        passwords,
+        refresh_ttl_ms,
+        mails,
+    };
     let events = EventPublisher::new(settings.event_addresses(public_url.as_ref()), Arc::clone(&catalogue));
     let guests = GuestBook::start(store.clone(), Arc::clone(&now));
     let webhooks = open_webhooks(settings);
     let sold_out = SoldOutMemory::start(store.clone(), tenancy);
     let jobs = PurchaseJobs::start(store.clone(), tenancy);
     metrics.register("jobs_running", "Purchase jobs that are being decided or written", jobs.running.clone());
+    let purchases = PurchaseMetrics::default();
+    purchases.register(metrics);
     let shop = Shop {
         now,
         engine,
@@ -109,18 +160,23 @@ pub(super) async fn open_shop(
         lag: FollowerLag::new(projector.lag_events.clone(), projector.lag_seconds.clone()),
         attempts,
         payments,
+        sandbox: Some(sandbox),
+        notices,
         keys: Arc::default(),
         receipts,
         summaries: SummaryCache::default(),
         fresh_views: FreshViews::default(),
+        line_readers: LineReaders::default(),
         changes: SaleChanges::default(),
         hold_calls: KeyedLocks::default(),
         accounts,
         mailboxes: MailboxClaims::default(),
+        confirmed_buyers: ConfirmedBuyers::default(),
         guests,
         account_numbers: AccountNumbers::default(),
         sold_out,
         jobs,
+        purchases,
         guest_limits: GuestLimits::new(settings.guests == OnOff::On),
         webhooks,
         public_url,

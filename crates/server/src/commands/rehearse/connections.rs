@@ -17,6 +17,20 @@ pub(super) fn choose_connections(wanted: Option<u32>, people: u32) -> (usize, Ve
     (usize::try_from(connections).unwrap_or(usize::MAX), note.into_iter().collect())
 }
 
+/// The number of sockets for this many people beside their connections, and a note when some have none.
+pub(super) fn choose_sockets(people: u32, connections: usize) -> (usize, Option<String>) {
+    let files = open_files::raise_to_maximum().unwrap_or(u64::MAX);
+    bound_sockets(people, connections as u64, files)
+}
+
+fn bound_sockets(people: u32, connections: u64, files: u64) -> (usize, Option<String>) {
+    let reach = files.saturating_sub(OTHER_FILES).min(PORTS).saturating_sub(connections);
+    let sockets = u64::from(people).min(reach);
+    let note = (sockets < u64::from(people))
+        .then(|| format!("{sockets} of {people} people had a socket at a time, the others polled."));
+    (usize::try_from(sockets).unwrap_or(usize::MAX), note)
+}
+
 fn bound_connections(wanted: Option<u32>, people: u32, files: u64) -> (u64, Option<String>) {
     let requested = u64::from(wanted.unwrap_or(DEFAULT_CONNECTIONS)).min(u64::from(people)).max(1);
     // A private instance has files of its own for its ends of the connections.
@@ -40,6 +54,15 @@ fn bound_connections(wanted: Option<u32>, people: u32, files: u64) -> (u64, Opti
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sockets_get_what_the_connections_leave() {
+        assert_eq!(bound_sockets(300, 300, 1_000_000), (300, None));
+        let (sockets, note) = bound_sockets(100_000, 1_000, 20_000);
+        assert_eq!(sockets, 18_872);
+        assert!(note.expect("a note").contains("the others polled"));
+        assert_eq!(bound_sockets(10, 1_000, 500).0, 0);
+    }
 
     #[test]
     fn a_crowd_shares_what_the_machine_allows_and_says_so() {

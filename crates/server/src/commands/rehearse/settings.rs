@@ -7,6 +7,7 @@ use crate::commands::database::DatabaseUrl;
 use crate::commands::settings::duration;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use rehearsal::context::WatchMode;
 use rehearsal::crowd::preset::{self, DropPlan};
 use rehearsal::crowd::{ArrivalCurve, CrowdShare};
 use rehearsal::dialects::{DialectPlan, RehearsedDialect};
@@ -57,6 +58,11 @@ pub struct RehearseSettings {
     #[arg(long, env = "DOORBUSTER_DIALECT_URL", value_name = "URL")]
     pub dialect_url: Option<String>,
 
+    /// Also collects the events, with a webhook receiver of its own, and judges them. A running instance must be on this machine and
+    /// started with --public-url, --webhooks-allow-http and --webhooks-allow-private 127.0.0.0/8.
+    #[arg(long, env = "DOORBUSTER_EVENTS", value_parser = clap::builder::BoolishValueParser::new())]
+    pub events: bool,
+
     /// People who come.
     #[arg(long, env = "DOORBUSTER_BUYERS", value_parser = clap::value_parser!(u32).range(1..=PEOPLE_MAX), value_name = "COUNT")]
     pub buyers: Option<u32>,
@@ -91,6 +97,10 @@ pub struct RehearseSettings {
     /// Time after which a waiting buyer gives up.
     #[arg(long, env = "DOORBUSTER_PATIENCE", value_parser = duration, value_name = "TIME")]
     pub patience: Option<Duration>,
+    /// How those in line watch their place: they poll it, compute it each second from the line's feed, or have it sent to a socket
+    /// each.
+    #[arg(long, env = "DOORBUSTER_WATCH", value_enum, default_value = "poll", value_name = "WAY")]
+    pub watch: WatchChoice,
     /// Seed of all random choices: the same seed makes the same crowd. Random when not given.
     #[arg(long, env = "DOORBUSTER_SEED", value_name = "NUMBER")]
     pub seed: Option<u64>,
@@ -188,6 +198,17 @@ impl DialectChoice {
     }
 }
 
+/// How those in line watch their place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WatchChoice {
+    /// Each asks for it, rarer far back.
+    Poll,
+    /// Each computes it from the line's feed, which caches may serve.
+    Feed,
+    /// Each has a socket.
+    Socket,
+}
+
 /// Whether there is a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum AdmissionKind {
@@ -255,6 +276,9 @@ impl RehearseSettings {
         };
         let dialect = dialect.rehearsed();
         let name = dialect.name();
+        if self.watch != WatchChoice::Poll {
+            return Some(format!("--watch: the clients of {name} poll"));
+        }
         if self.dialect_url.is_some() && self.url.is_none() {
             return Some("--dialect-url: name the instance of this dialect with --url".to_owned());
         }
@@ -270,6 +294,15 @@ impl RehearseSettings {
             return Some(format!("--hold: {name} sells at once"));
         }
         None
+    }
+
+    /// How buyers watch their place.
+    pub fn watch_mode(&self) -> WatchMode {
+        match self.watch {
+            WatchChoice::Poll => WatchMode::Poll,
+            WatchChoice::Feed => WatchMode::Feed,
+            WatchChoice::Socket => WatchMode::Socket,
+        }
     }
 
     /// The dialect to play in.

@@ -145,9 +145,9 @@ impl DialectArguments {
             },
             cors,
             currency,
-            turnstile_sale: self.turnstile_sale.clone(),
+            turnstile_sale: self.turnstile_sale.clone().filter(|name| !name.is_empty()),
             turnstile_products: trim(&self.turnstile_products),
-            drop_sale: self.drop_sale.clone(),
+            drop_sale: self.drop_sale.clone().filter(|name| !name.is_empty()),
             holds_per_second: self.holds_per_second,
             holds_s: self.holds_seconds,
         })

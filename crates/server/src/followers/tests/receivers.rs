@@ -8,13 +8,16 @@ use crate::followers::event_receiver::{EVENT_PACE, EventReceiver, ReceiverStart}
 use crate::followers::follower::{FollowerError, FollowerPace};
 use crate::followers::shared::{SharedDependencies, SharedSettings};
 use crate::shop::catalogue::SaleCatalogue;
+use crate::shop::followers::RewindRefusal;
 use crate::shop::published_events::{
     EventOrigin, EventPublisher, PublishedEvent, PublishedSale, SaleFold, find_names,
 };
+use crate::store::event_receivers::UndeliveredPayments;
 use crate::store::payments::{
-    self, BeginResult, LeasedPayment, PaymentLease, PaymentRow, PaymentState, PaymentStep,
+    self, BeginResult, LeasedPayment, NewPayment, PaymentLease, PaymentRow, PaymentState, PaymentStep,
+    StepWrite, WholeRefund,
 };
-use crate::store::{StoreTransaction, event_receivers, payment_events};
+use crate::store::{self, StoreTransaction, event_receivers, payment_events};
 use documents::{EventAddresses, EventType, PublishedEventDocument};
 use engine::record::ReadError;
 use std::sync::Mutex;
@@ -289,6 +292,59 @@ async fn a_rewound_receiver_gets_the_same_documents_again() {
 }
 
 #[tokio::test]
+async fn a_rewound_receiver_gets_the_kept_steps_of_the_sales_payments_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = ProjectorFixture::open(folder.path()).await;
+    fixture.run_history(&fifo(), &long_history()[..20]).await;
+    let store = &fixture.store;
+    for number in 0..10 {
+        write_payment(store, number, 2).await;
+    }
+    let collected = CollectedEvents::default();
+    let (follower, _) = start(&fixture, FromBeginning(collected.clone())).await;
+    let steps = || {
+        let events = collected.events.lock().unwrap();
+        let of_payment = |event: &&PublishedEvent| event.origin == EventOrigin::Payment;
+        events.iter().filter(of_payment).map(|event| event.document.id.clone()).collect::<Vec<String>>()
+    };
+    let last = fixture.ledger().await.last().unwrap().seq;
+    let is_behind = async || {
+        let offsets = store::followers::list_offsets(store, "from_beginning").await.unwrap();
+        !offsets.iter().any(|(_, offset)| offset.seq == last)
+    };
+    eventually("all is delivered", HANG_LIMIT, async || steps().len() == 20 && !is_behind().await).await;
+    let first = steps();
+    let ledger = &**fixture.engine().ledger();
+    for (times, seq) in [(2, EventSeq(last.0 / 2)), (3, EventSeq(0))] {
+        let request = RewindRequest { name: "from_beginning".to_owned(), sale: SALE, seq };
+        followers::rewind(store, ledger, &request).await.unwrap().unwrap();
+        eventually("all is delivered again", HANG_LIMIT, async || {
+            steps().len() == 20 * times && !is_behind().await
+        })
+        .await;
+        assert_eq!(steps(), vec![first.clone(); times].concat());
+    }
+    // What another sale's rewind does not concern stays where it is.
+    let other = SaleId(Uuid::from_u128(99));
+    let request = RewindRequest { name: "from_beginning".to_owned(), sale: other, seq: EventSeq(0) };
+    let refused = followers::rewind(store, ledger, &request).await.unwrap();
+    assert_eq!(refused, Err(RewindRefusal::SaleUnknown));
+    let undelivered = async || event_receivers::find_undelivered(store, "from_beginning", 10).await.unwrap();
+    assert_eq!(undelivered().await, UndeliveredPayments::default());
+    let stands = event_receivers::find(store, "from_beginning").await.unwrap().unwrap();
+    assert_eq!(stands.payment_no, payment_events::find_last_no(store).await.unwrap());
+    stop(follower).await;
+    write_payment(store, 10, 2).await;
+    let at = Timestamp(START.0 + 10);
+    assert_eq!(undelivered().await, UndeliveredPayments { count: 2, since: Some(at) });
+    let counted = event_receivers::find_undelivered(store, "from_beginning", 1).await.unwrap();
+    assert_eq!(counted.count, 1, "they are counted up to a limit");
+    payment_events::number_new(store, 10).await.unwrap();
+    assert_eq!(undelivered().await, UndeliveredPayments { count: 2, since: Some(at) });
+    fixture.close().await;
+}
+
+#[tokio::test]
 async fn a_restored_ledger_is_published_with_other_ids_from_where_it_differs() {
     let folder = tempfile::tempdir().unwrap();
     let saved = tempfile::tempdir().unwrap();
@@ -361,17 +417,31 @@ async fn steps_of_payments_come_in_order_per_payment_and_are_deleted_when_every_
         assert!(position("captured") < position("refunded"));
     }
     assert_eq!(present.ids(), (40..50).map(|number| id(number, "captured")).collect::<Vec<String>>());
+    let last = payment_events::find_last_no(store).await.unwrap();
+    eventually("both positions are stored", HANG_LIMIT, async || {
+        event_receivers::find_delivered_by_all(store, Timestamp(0)).await.unwrap() == Some(last)
+    })
+    .await;
     stop(from_present).await;
     stop(from_beginning).await;
 
     let later = Timestamp(i64::MAX);
-    let delivered = event_receivers::find_delivered_by_all(store, Timestamp(0)).await.unwrap();
-    assert_eq!(delivered, Some(payment_events::find_last_no(store).await.unwrap()));
+    // A receiver that has failed since runs, and keeps what it has not got.
+    assert_eq!(event_receivers::find_delivered_by_all(store, later).await.unwrap(), None);
+    store::followers::record_failure(store, "from_present", "away", later).await.unwrap();
+    let waiting = event_receivers::find_delivered_by_all(store, later).await.unwrap();
+    assert_eq!(waiting, Some(last));
     write_payment(store, 50, 1).await;
+    payment_events::delete_old(store, later, waiting, 1_000).await.unwrap();
     payment_events::number_new(store, 10).await.unwrap();
-    payment_events::delete_old(store, later, delivered.unwrap(), 1_000).await.unwrap();
-    let kept = payment_events::list_after(store, 0, 1_000).await.unwrap();
-    assert_eq!(kept.iter().map(|row| row.payment).collect::<Vec<Uuid>>(), [Uuid::from_u128(50)]);
+    payment_events::delete_old(store, later, waiting, 1_000).await.unwrap();
+    let kept = async || -> Vec<Uuid> {
+        let rows = payment_events::list_after(store, 0, 1_000).await.unwrap();
+        rows.iter().map(|row| row.payment).collect()
+    };
+    assert_eq!(kept().await, [Uuid::from_u128(50)]);
+    payment_events::delete_old(store, later, None, 1_000).await.unwrap();
+    assert_eq!(kept().await, [] as [Uuid; 0], "nobody waits for it");
     fixture.close().await;
 }
 
@@ -384,17 +454,23 @@ async fn write_payment(store: &Store, number: u128, steps: u128) {
         order: OrderId(Uuid::from_u128(number)),
         sale: SALE,
         buyer: BuyerId(Uuid::from_u128(7)),
+        provider: "sandbox".to_owned(),
+        reference: None,
         method: "sandbox:approve".to_owned(),
         amount: Money { minor: 1_000, currency: "EUR".parse().unwrap() },
         state: PaymentState::Started,
+        action_url: None,
+        language: String::new(),
         reason: String::new(),
         restock: false,
+        refunded_minor: 0,
         created_at: now,
         updated_at: now,
         tries: 0,
     };
     let mut writing = store.begin().await.unwrap();
-    let begun = payments::begin(&mut writing, row.clone(), None, now, lease(1)).await.unwrap();
+    let new = NewPayment { payment: row.clone(), key: None, try_at: now, lease: lease(1) };
+    let begun = payments::begin_payments(&mut writing, &[&new]).await.unwrap().remove(0);
     writing.commit().await.unwrap();
     let BeginResult::Begun(leased) = begun else { panic!("{begun:?}") };
     if steps == 0 {
@@ -406,7 +482,10 @@ async fn write_payment(store: &Store, number: u128, steps: u128) {
     assert!(take_step(store, &authorised, PaymentStep::Change(PaymentState::Captured)).await.is_some());
     if steps == 2 {
         let mut writing = store.begin().await.unwrap();
-        let begun = payments::begin_refund(&mut writing, row, true, (now, now), lease(2)).await.unwrap();
+        let captured = PaymentRow { state: PaymentState::Captured, ..row };
+        let whole = WholeRefund { restock: true, is_exact: false };
+        let begun = payments::begin_refund(&mut writing, captured, whole, (now, now), (lease(2), now)).await;
+        let begun = begun.unwrap();
         writing.commit().await.unwrap();
         let refunded = PaymentStep::Change(PaymentState::Refunded);
         assert!(take_step(store, &begun.unwrap(), refunded).await.is_some());
@@ -416,7 +495,8 @@ async fn write_payment(store: &Store, number: u128, steps: u128) {
 async fn take_step(store: &Store, leased: &LeasedPayment, step: PaymentStep) -> Option<LeasedPayment> {
     let now = leased.updated_at;
     let mut writing = store.begin().await.unwrap();
-    let moved = payments::take_step(&mut writing, leased, &step, now, now).await.unwrap();
+    let step = StepWrite { leased: leased.clone(), step, now, try_at: now };
+    let moved = payments::take_steps(&mut writing, &[&step]).await.unwrap().remove(0);
     writing.commit().await.unwrap();
     moved
 }
@@ -522,4 +602,43 @@ async fn a_receiver_that_cannot_be_reached_is_a_failure_with_its_words() {
     );
     let missing: FollowerError = ReadError::Missing { place: "a folder".to_owned() }.into();
     assert_eq!(engine::error_text::describe_error(&missing), "there is no ledger in a folder");
+}
+
+#[tokio::test]
+async fn the_tables_say_since_when_a_receiver_takes_nothing_and_that_it_does_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = ProjectorFixture::open(folder.path()).await;
+    fixture.run_history(&fifo(), &long_history()[..80]).await;
+    let collected = CollectedEvents::default();
+    collected.fails.store(true, Ordering::SeqCst);
+    let (follower, progress) = start(&fixture, FromBeginning(collected.clone())).await;
+    assert!(progress.wait_for_all(fixture.engine().views(), TIMEOUT).await);
+    let failure = async || {
+        let failures = store::followers::list_failures(&fixture.store).await.unwrap();
+        failures.into_iter().find(|(name, _)| name == FromBeginning::NAME).map(|(_, failure)| failure)
+    };
+    eventually("the outage is over", HANG_LIMIT, async || {
+        failure().await.is_some_and(|failure| failure.ended_at.is_some())
+    })
+    .await;
+    let over = failure().await.unwrap();
+    assert_eq!(over.reason, "the receiver did not take the events: the receiver closed the connection");
+    assert!(over.began_at <= over.failed_at && Some(over.failed_at) <= over.ended_at, "{over:?}");
+    stop(follower).await;
+    let name = FromBeginning::NAME;
+    let later = over.failed_at.plus_ms(60_000);
+    store::followers::record_failure(&fixture.store, name, "away", later).await.unwrap();
+    store::followers::record_failure(&fixture.store, name, "still away", later.plus_ms(5)).await.unwrap();
+    let lasting = failure().await.unwrap();
+    assert_eq!((lasting.began_at, lasting.failed_at), (later, later.plus_ms(5)));
+    assert_eq!((lasting.reason.as_str(), lasting.ended_at), ("still away", None));
+
+    // It is on for half an hour after it last ran or failed.
+    let statuses = followers::list(&fixture.store, &[]).await.unwrap();
+    let status = statuses.iter().find(|status| status.name == name).unwrap();
+    let off_from = later.plus_ms(5 + 1_800_000);
+    assert!(status.is_on(off_from) && !status.is_on(off_from.plus_ms(1)), "{:?}", status.seen_at);
+    let projector = statuses.iter().find(|status| status.name == "projector").unwrap();
+    assert!(projector.is_on(Timestamp::MAX));
+    fixture.close().await;
 }

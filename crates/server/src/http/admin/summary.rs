@@ -119,12 +119,12 @@ async fn sale_summary(
     _: AdminSession,
     Path(id): Path<SaleId>,
 ) -> Result<Json<SummaryJson>, Problem> {
-    let SaleSummary { sale, statistics, orders, refusals, projected } =
+    let SaleSummary { sale, statistics, orders, refunded_parts_minor, refusals, projected } =
         summary::load_summary(&app.shop, find_sale(&app, id).await?).await?;
     Ok(Json(SummaryJson {
         totals: statistics.totals.into(),
         orders: status_totals(&sale, &orders),
-        revenue: sale_money(&sale, revenue_minor(&orders)),
+        revenue: sale_money(&sale, revenue_minor(&orders, refunded_parts_minor)),
         buyers: statistics.buyers,
         refusals: refusal_counts(refusals),
         first_activity_at: statistics.activity.map(|(first, _)| rfc3339(first)),

@@ -211,6 +211,9 @@ fn parse_minor(text: &str) -> Option<i64> {
     whole.parse::<i64>().ok()?.checked_mul(100)?.checked_add(hundredths)
 }
 
+/// What some clients write before a text in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// The fields of a body: JSON or a form, by its content type or, without one, by how it begins.
 #[derive(Debug, Clone)]
 pub struct LenientBody(pub LenientFields);
@@ -221,10 +224,11 @@ impl FromRequest<DialectState> for LenientBody {
     async fn from_request(request: Request, state: &DialectState) -> Result<Self, DialectError> {
         let declared = BodyFormat::from_headers(request.headers());
         let body = extract::read_body(request.into_body(), state.app.edge.body_len_max).await?;
-        let format = declared.unwrap_or_else(|| BodyFormat::guess(&body));
+        let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&body);
+        let format = declared.unwrap_or_else(|| BodyFormat::guess(body));
         match format {
-            BodyFormat::Json => LenientFields::from_json(&body).map(Self),
-            BodyFormat::Form => Ok(Self(LenientFields::from_form(&body))),
+            BodyFormat::Json => LenientFields::from_json(body).map(Self),
+            BodyFormat::Form => Ok(Self(LenientFields::from_form(body))),
             BodyFormat::Empty => Ok(Self(LenientFields::default())),
         }
     }
@@ -272,6 +276,47 @@ impl<S: Sync> FromRequestParts<S> for LenientQuery {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, DialectError> {
         Ok(Self(LenientFields::from_form(parts.uri.query().unwrap_or_default().as_bytes())))
     }
+}
+
+/// The text of a path that a client may have put there without encoding it. `%` sequences that stand for UTF-8 are decoded; all others are
+/// kept as they were sent, so that two texts never become one.
+#[must_use]
+pub fn decode_path_text(path: &str) -> String {
+    let mut text = String::with_capacity(path.len());
+    let mut rest = path;
+    while let Some(at) = rest.find('%') {
+        text.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let bytes: Vec<u8> = leading_escapes(rest).collect();
+        if bytes.is_empty() {
+            text.push('%');
+            rest = &rest[1..];
+            continue;
+        }
+        let mut escapes = rest;
+        for chunk in bytes.utf8_chunks() {
+            text.push_str(chunk.valid());
+            escapes = &escapes[chunk.valid().len() * ESCAPE_LEN..];
+            let (kept, behind) = escapes.split_at(chunk.invalid().len() * ESCAPE_LEN);
+            text.push_str(kept);
+            escapes = behind;
+        }
+        rest = escapes;
+    }
+    text.push_str(rest);
+    text
+}
+
+/// Characters of an escaped byte, such as `%2F`.
+const ESCAPE_LEN: usize = 3;
+
+/// The bytes of the escapes with which a text begins.
+fn leading_escapes(text: &str) -> impl Iterator<Item = u8> {
+    text.as_bytes().chunks_exact(ESCAPE_LEN).map_while(|escape| {
+        let digit =
+            |at: usize| char::from(escape[at]).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        (escape[0] == b'%').then_some(digit(1)? << 4 | digit(2)?)
+    })
 }
 
 /// The id in a path as it was sent; what cannot be decoded is the id of nothing.
@@ -355,6 +400,30 @@ mod tests {
             assert!(minor(bad).is_err(), "{bad}");
         }
         assert_eq!(minor("null"), Ok(None));
+    }
+
+    #[test]
+    fn a_path_is_decoded_where_it_is_text_and_else_kept() {
+        for (path, text) in [
+            ("plain", "plain"),
+            ("a%20b%2Fc%3f", "a b/c?"),
+            ("100%", "100%"),
+            ("%2", "%2"),
+            ("%zz%41", "%zzA"),
+            ("%%41", "%A"),
+            ("%C3%A4", "ä"),
+            ("%E4", "%E4"),
+            ("x%E4y", "x%E4y"),
+            ("%C3%A4%e4%C3", "ä%e4%C3"),
+            ("%F0%9F%94%94", "🔔"),
+            ("%F0%9F%94", "%F0%9F%94"),
+            ("%ED%A0%80", "%ED%A0%80"),
+            ("ä%C3ä", "ä%C3ä"),
+            ("%+1", "%+1"),
+            ("%EF%BF%BD", "\u{fffd}"),
+        ] {
+            assert_eq!(decode_path_text(path), text, "{path}");
+        }
     }
 
     #[test]

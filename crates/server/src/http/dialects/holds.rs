@@ -17,7 +17,7 @@ use super::routes::DialectRoutes;
 use crate::http::ops;
 use crate::http::problem::kind;
 use crate::shop::Shop;
-use crate::shop::checkout::find_paid_sale;
+use crate::shop::checkout::find_unpayable_sale;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -94,11 +94,10 @@ pub fn render_error(error: &DialectError, path: &str) -> Value {
 /// # Errors
 /// What is in the way, in one sentence.
 pub fn check_payments(shop: &Shop) -> Result<(), String> {
-    let provider = shop.payments.provider_name();
-    if provider == PROVIDER {
-        return Ok(());
+    match find_unpayable_sale(shop, PROVIDER) {
+        None => Ok(()),
+        Some(sale) => Err(explain_obstacle(&sale.listing.slug, &sale.listing.provider)),
     }
-    find_paid_sale(shop).map_or(Ok(()), |sale| Err(explain_obstacle(&sale.listing.slug, provider)))
 }
 
 fn explain_obstacle(slug: &str, provider: &str) -> String {

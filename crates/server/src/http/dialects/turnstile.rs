@@ -67,11 +67,7 @@ pub fn render_error(error: &DialectError) -> Value {
 
 /// The sale of the setting; without it the active, the next or the most recent one.
 async fn find_sale(state: &DialectContext) -> Option<ListedSale> {
-    let (shop, name) = (&state.app.shop, state.settings.turnstile_sale.as_deref());
-    match (sales::find_chosen(shop, name), name) {
-        (None, Some(name)) => sales::find_named_or_refresh(shop, name).await,
-        (found, _) => found,
-    }
+    sales::find_chosen_or_refresh(&state.app.shop, state.settings.turnstile_sale.as_deref()).await
 }
 
 /// [`find_sale`], with everything that any instance has answered.

@@ -36,6 +36,7 @@ kinds! {
     ORDER_PAYING = 409 "order_paying", "Payment in progress", "a payment for the order is in progress; look at its status in a moment", retry 2;
     NOT_ADMITTED = 403 "not_admitted", "Not admitted yet", "it is not your turn yet";
     NOT_IN_LINE = 403 "not_in_line", "Not in line", "join the line first";
+    EMAIL_UNCONFIRMED = 403 "email_unconfirmed", "E-mail address not confirmed", "this sale is for buyers with a confirmed e-mail address: use the link in the mail to yours, or ask for another";
     NOT_STARTED = 425 "not_started", "Not started", "the sale has not started yet";
     ENDED = 410 "ended", "Sale ended", "the sale has ended";
     CLOSED = 410 "closed", "Sale closed", "the sale was closed";
@@ -54,16 +55,22 @@ kinds! {
     WEBHOOK_DISABLED = 409 "webhook_disabled", "Webhook endpoint disabled", "nothing is sent to a disabled endpoint: enable it first";
     TOO_MANY_WEBHOOKS = 409 "too_many_webhooks", "Too many webhook endpoints", "a shop has at most 64 webhook endpoints: delete one first";
     PUBLIC_URL_MISSING = 409 "public_url_missing", "Public address missing", "the shop does not know its own address, which events name: start it with --public-url";
+    MAIL_UNKNOWN = 404 "mail_unknown", "Mail unknown", "there is no such mail that was not delivered";
+    MAIL_EXPIRED = 409 "mail_expired", "Mail expired", "the mail is of no use any more: its link, its turn or its moment is over";
     ORDER_UNKNOWN = 404 "order_unknown", "Order unknown", "there is no such order";
     NOT_YOUR_ORDER = 404 "order_unknown", "Order unknown", "there is no such order";
     REQUEST_IN_FLIGHT = 409 "request_in_flight", "Request in flight", "the first request with this key is still being worked on", retry 1;
     PAYMENT_UNKNOWN = 503 "payment_unknown", "Payment not settled yet", "the outcome of the payment is not known yet; do not pay in another way: look at the order's status in a moment, or repeat this request, which never charges twice", retry 2;
+    PAYMENT_UNAVAILABLE = 503 "payment_unavailable", "Payment not available", "payment is not available at the moment; your unit is kept as long as its hold lasts, and nothing was charged", retry 5;
     PAYMENT_MISSING = 409 "payment_missing", "Payment not found", "the order was paid for, but its payment is not in the tables; look it up at the provider and pay it back there";
+    REFUND_TOO_HIGH = 409 "refund_too_high", "More than is left", "more money was to be refunded than is left of the payment";
+    REFUND_REFUSED = 409 "refund_refused", "Refund refused", "the payment provider does not make this refund; look the payment up there";
     PAYMENT_DECLINED = 402 "payment_declined", "Payment declined", "the payment was declined";
     // The caller.
     UNAUTHORIZED = 401 "unauthorized", "Not signed in", "this needs a valid access token";
     BAD_CREDENTIALS = 401 "bad_credentials", "Wrong credentials", "no account has this name and password";
     BAD_REFRESH_TOKEN = 401 "bad_refresh_token", "Refresh token not valid", "this refresh token is unknown, expired, used or revoked; sign in again";
+    BAD_MAIL_TOKEN = 410 "bad_mail_token", "Link or code not valid", "this link or code is unknown, expired, used or of another account; ask for a new one";
     ACCOUNT_UNKNOWN = 404 "account_unknown", "Account unknown", "there is no such account";
     LAST_ADMIN = 409 "last_admin", "Last admin", "this is the last admin, and a shop needs one: make another admin first";
     FORBIDDEN = 403 "forbidden", "Not allowed", "your account may not do this";

@@ -1,5 +1,6 @@
 //! `/auth`: register, log in, refresh, log out, change the password.
 
+mod forgot;
 mod guest;
 mod login;
 mod logout;
@@ -7,7 +8,9 @@ mod me;
 mod password;
 mod refresh;
 mod register;
+mod reset;
 mod sign_out_everywhere;
+mod verify;
 
 use crate::auth::Role;
 use crate::http::AppContext;
@@ -15,7 +18,9 @@ use crate::http::AppState;
 use crate::http::caller::RequestCaller;
 use crate::http::limits::LimitKey;
 use crate::http::v1::rfc3339;
-use crate::shop::accounts::{AccountProfile, GuessLimits, SignInOrigin, SignedInAccount};
+use crate::mail::language::BuyerLanguage;
+use crate::shop::accounts::{AccountProfile, AccountTextError, GuessLimits, SignInOrigin, SignedInAccount};
+use crate::shop::mails::tokens::TOKEN_MINUTES;
 use crate::shop::native_guests::GuestProfile;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -31,6 +36,9 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(logout::logout))
         .routes(routes!(sign_out_everywhere::sign_out_everywhere))
         .routes(routes!(password::change_password))
+        .routes(routes!(forgot::forgot_password))
+        .routes(routes!(reset::reset_password))
+        .routes(routes!(verify::verify_address))
         .routes(routes!(me::me))
 }
 
@@ -66,6 +74,27 @@ struct AccountReply {
 /// Where the password of a request comes from.
 pub(in crate::http) fn sign_in_origin(caller: RequestCaller) -> SignInOrigin {
     SignInOrigin { network: LimitKey::from_address(caller.address).as_u128(), session: caller.session }
+}
+
+/// A language of mails, by its code.
+pub(super) fn parse_language(code: &str) -> Result<BuyerLanguage, AccountTextError> {
+    code.parse().map_err(|_| AccountTextError("one of the languages en, de and ar"))
+}
+
+/// What is said of a mail that may have been sent: it is the same for every address.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct MailRequestedReply {
+    /// The address that was given.
+    email: String,
+    /// Seconds for which the link or the code of the mail is valid.
+    expires_in: i64,
+}
+
+impl MailRequestedReply {
+    fn new(email: String) -> Self {
+        Self { email, expires_in: TOKEN_MINUTES * 60 }
+    }
 }
 
 /// The limit of wrong passwords, if limits are on.

@@ -1,6 +1,7 @@
-//! `/flash-sales`: the list, one sale by id or slug, and the buyer's place in its line. One sale is the most frequent request, so
+//! `/flash-sales`: the list, one sale by id or slug, the buyer's place in its line, and the line for everyone. One sale is the most frequent request, so
 //! its reply is serialized once a version; then only the time is written into it.
 
+mod line_feed;
 mod list;
 mod queue_position;
 mod show;
@@ -28,7 +29,10 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(list::list))
         .routes(routes!(show::show))
         .routes(routes!(queue_position::queue_position))
+        .routes(routes!(line_feed::line_feed))
 }
+
+pub use line_feed::PreparedLineFeeds;
 
 /// The `If-None-Match` header.
 struct IfNoneMatch(Option<HeaderValue>);

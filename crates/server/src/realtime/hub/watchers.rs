@@ -147,13 +147,19 @@ impl SaleWatchers {
 
     /// Buyers who moved forward since their last position, or who got an estimate of the wait or lost it, if that position is old
     /// enough. A position never grows: the engine's snapshot may be newer than the events applied here.
-    pub fn take_due_positions(&mut self, view: &SaleView, now: Timestamp) -> Vec<(BuyerId, LastSent)> {
+    pub fn take_due_positions(
+        &mut self,
+        view: &SaleView,
+        now: Timestamp,
+        is_wanted: impl Fn(&BuyerId) -> bool,
+    ) -> Vec<(BuyerId, LastSent)> {
         let applied_seq = self.applied_seq;
         let mut due = Vec::new();
         let Some(line) = &self.line else { return due };
         for (buyer, sent) in &mut self.last_sent {
             let LineStatus::Waiting(sent_position) = sent.status else { continue };
-            if now.ms_since(sent.sent_at) < throttle::position_interval_ms(sent_position) {
+            if now.ms_since(sent.sent_at) < throttle::position_interval_ms(sent_position) || !is_wanted(buyer)
+            {
                 continue;
             }
             let Some(position) = line.position(sent.ticket).filter(|position| *position <= sent_position)
@@ -237,6 +243,8 @@ pub fn estimate_wait_s(view: &SaleView, sent: &LastSent, now: Timestamp) -> Opti
 /// The sockets of one buyer.
 pub struct BuyerSockets {
     pub sockets: Vec<Sid>,
+    /// How many of them want to be sent how the buyer moves forward in line.
+    pub position_sockets: usize,
     /// When the first of them connected.
     pub connected_at: Timestamp,
     /// Sales in which the buyer may have a place.
@@ -247,7 +255,13 @@ pub struct BuyerSockets {
 
 impl BuyerSockets {
     pub fn new(connected_at: Timestamp) -> Self {
-        Self { sockets: Vec::new(), connected_at, sales: Vec::new(), orders: HashMap::new() }
+        Self {
+            sockets: Vec::new(),
+            position_sockets: 0,
+            connected_at,
+            sales: Vec::new(),
+            orders: HashMap::new(),
+        }
     }
 
     pub fn add_sale(&mut self, sale: SaleId) {

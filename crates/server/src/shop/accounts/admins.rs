@@ -41,7 +41,7 @@ pub async fn create_admin(
     registration: AccountRegistration,
     promote: bool,
 ) -> AccountOutcome<AdminCreation> {
-    let AccountRegistration { email, username, password } = registration;
+    let AccountRegistration { email, username, password, .. } = registration;
     if let Some(user) = users::find_by_email(&service.store, &email.0).await? {
         if !promote {
             let session_count = sessions::count_open(&service.store, user.id, (service.now)()).await?;
@@ -124,7 +124,7 @@ pub async fn create_first_admin(
     service: &AccountService,
     registration: AccountRegistration,
 ) -> AccountOutcome<Option<AccountProfile>> {
-    let AccountRegistration { email, username, password } = registration;
+    let AccountRegistration { email, username, password, .. } = registration;
     let user = new_user(service, email, username, password, Role::Admin).await?;
     let mut writing = service.store.begin().await?;
     users::lock_admins(&mut writing).await?;

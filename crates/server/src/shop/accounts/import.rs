@@ -4,6 +4,7 @@
 use super::{EmailAddress, FullName, Username};
 use crate::auth::Role;
 use crate::auth::passwords::{HashRefusal, check_hash};
+use crate::mail::language::BuyerLanguage;
 use crate::shop::ids;
 use crate::store::accounts::{self as users, TakenName, UserRow};
 use crate::store::{Store, StoreError, StoreTransaction};
@@ -86,6 +87,7 @@ async fn import_account(
         session_epoch: 0,
         integer_id: None,
         full_name: account.full_name.clone().map(FullName::into_text),
+        language: BuyerLanguage::default().as_str().to_owned(),
     };
     if let Some(refused) = find_refusal(writing, &user).await? {
         if refused != AccountImport::UsernameTaken || account.username.is_some() {

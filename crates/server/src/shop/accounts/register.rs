@@ -7,6 +7,7 @@ use super::{
     SignedInAccount, new_user,
 };
 use crate::auth::Role;
+use crate::shop::mails::{add_token, tokens::TokenPurpose};
 use crate::store::StoreTransaction;
 use crate::store::accounts::{self as users, UserRow};
 
@@ -28,6 +29,7 @@ pub async fn register(
         return Ok(Err(AccountRefusal::AccountUnknown));
     };
     writing.commit().await?;
+    notify_mails(service);
     Ok(Ok(issue_tokens(service, user, session, refresh_token)))
 }
 
@@ -46,7 +48,15 @@ pub async fn create_account(
         Err(refusal) => return Ok(Err(refusal)),
     };
     writing.commit().await?;
+    notify_mails(service);
     Ok(Ok(user.into()))
+}
+
+/// The mail that asks to confirm the address waits.
+fn notify_mails(service: &AccountService) {
+    if let Some(outbox) = &service.mails {
+        outbox.notify();
+    }
 }
 
 /// Inserts a buyer in a transaction that the caller commits.
@@ -56,13 +66,14 @@ async fn insert_buyer(
     full_name: Option<FullName>,
     network: u128,
 ) -> AccountOutcome<(StoreTransaction, UserRow)> {
-    let AccountRegistration { email, username, password } = registration;
+    let AccountRegistration { email, username, password, language } = registration;
     // Checked before the hash is computed, to save the work. The unique columns decide.
     if let Some(taken) = users::find_taken_name(&service.store, &email.0, &username.0).await? {
         return Ok(Err(taken.into()));
     }
     let user = new_user(service, email, username, password, Role::Buyer).await?;
-    let user = UserRow { full_name: full_name.map(FullName::into_text), ..user };
+    let full_name = full_name.map(FullName::into_text);
+    let user = UserRow { full_name, language: language.as_str().to_owned(), ..user };
     let mut writing = service.store.begin().await?;
     if !users::insert(&mut writing, &user).await? {
         writing.rollback().await?;
@@ -70,6 +81,11 @@ async fn insert_buyer(
         return Ok(Err(taken.map_or(AccountRefusal::UsernameTaken, AccountRefusal::from)));
     }
     remember_first_network(service, &mut writing, user.id, network).await?;
+    if let Some(outbox) = &service.mails {
+        let to = (user.email.as_str(), language);
+        // An address that had too many of these mails gets none for this account either; its owner asks for one later.
+        add_token(&mut writing, outbox, TokenPurpose::ConfirmAddress, to, user.created_at).await?;
+    }
     // With its integer id.
     let inserted = users::find_within(&mut writing, user.id).await?;
     Ok(inserted.map(|user| (writing, user)).ok_or(AccountRefusal::AccountUnknown))

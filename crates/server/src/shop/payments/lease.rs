@@ -27,8 +27,12 @@ impl PaymentService {
         payment: Uuid,
         now: Timestamp,
     ) -> Result<Option<LeasedPayment>, StoreError> {
-        let now = if self.timing.tenancy.is_cluster() { now } else { Timestamp::MAX };
-        rows::acquire_lease(self.tables.store(), payment, self.new_lease(), now).await
+        rows::acquire_lease(self.tables.store(), payment, self.new_lease(), self.lease_due(now)).await
+    }
+
+    /// Leases that end until then may be taken at `now`: all of them in a single process.
+    pub(super) fn lease_due(&self, now: Timestamp) -> Timestamp {
+        if self.timing.tenancy.is_cluster() { now } else { Timestamp::MAX }
     }
 
     /// Runs work on a payment and renews its lease meanwhile, however long that takes. Afterwards the lease is given back.

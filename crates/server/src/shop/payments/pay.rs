@@ -4,17 +4,16 @@
 use super::settle::{SettleResult, log_store_failure};
 use super::{
     PaidOrder, PaymentError, PaymentRefusal, PaymentResult, PaymentService, outcome_label,
-    refusal_for_status, run_to_end, with_engine_timeout,
+    refusal_for_status, with_engine_timeout,
 };
-use crate::payments::PaymentProvider;
+use crate::payments::{PaymentProvider, ProviderHealth};
 use crate::shop::idempotency_keys::{IdempotencyKey, KeyOperation};
 use crate::shop::ids;
 use crate::shop::orders::PricedOrder;
 use crate::store::StoreError;
 use crate::store::payments::{
-    self as rows, BeginResult, KeyClaim, LeasedPayment, PaymentKeyRow, PaymentRow, PaymentState,
+    self as rows, BeginResult, KeyClaim, LeasedPayment, NewPayment, PaymentKeyRow, PaymentRow, PaymentState,
 };
-use futures::FutureExt;
 use sale::{BuyerId, OrderId, OrderStatus};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -27,6 +26,8 @@ pub struct PayRequest {
     /// The provider's name for the way to pay. An order that costs nothing needs none.
     pub method: Option<String>,
     pub key: Option<IdempotencyKey>,
+    /// `en`, `de` or `ar`: the language of the page from which the buyer pays; empty where it is not known.
+    pub language: &'static str,
 }
 
 impl PaymentService {
@@ -36,13 +37,14 @@ impl PaymentService {
     /// When there is no answer; only [`PaymentError::Unsettled`] leaves open whether money has moved.
     pub async fn pay(self: &Arc<Self>, request: PayRequest) -> PaymentResult {
         let payments = Arc::clone(self);
-        let result = run_to_end(async move { payments.pay_now(&request).await }).await;
+        let result = self.run_to_end(async move { payments.pay_now(&request).await }).await;
         self.metrics.count_payment(outcome_label(&result, "paid"));
         result
     }
 
     async fn pay_now(&self, request: &PayRequest) -> PaymentResult {
-        if request.method.as_ref().is_some_and(|method| !self.provider.accepts(method)) {
+        let is_known = |method: &String| self.providers.iter().any(|provider| provider.accepts(method));
+        if !request.method.as_ref().is_none_or(is_known) {
             return Ok(Err(PaymentRefusal::UnknownMethod));
         }
         let PayRequest { buyer, order: id, .. } = *request;
@@ -53,7 +55,11 @@ impl PaymentService {
         let Some(order) = self.find_order(id).await?.filter(|order| order.view.buyer == buyer) else {
             return Ok(Err(PaymentRefusal::OrderUnknown));
         };
-        if !self.is_paid_here(order.sale) {
+        // Nothing here takes money of the sale, or not in this way.
+        let Some(provider) = self.provider_of_sale(order.sale).await? else {
+            return Ok(Err(PaymentRefusal::UnknownMethod));
+        };
+        if request.method.as_ref().is_some_and(|method| !provider.accepts(method)) {
             return Ok(Err(PaymentRefusal::UnknownMethod));
         }
         let method = request.method.as_deref().unwrap_or_default();
@@ -65,7 +71,8 @@ impl PaymentService {
         // Nearly every payment is the first of its order, with a key of its own: it begins without reading the tables.
         if is_pending && order.total().minor > 0 {
             let claim = key.clone().map(|key| (key, KeyClaim::First));
-            if let BeginResult::Begun(held) = self.write_beginning(&order, method, claim).await? {
+            let payment = self.new_payment(&order, request, provider.name());
+            if let BeginResult::Begun(held) = self.write_beginning(payment, claim).await? {
                 return self.charge(order, &held).await;
             }
         }
@@ -81,8 +88,8 @@ impl PaymentService {
         }
         if let Some(live) = rows::find_live(self.tables.store(), id).await? {
             // Another card has a payment of its own, unless the one before it turns out to be paid.
-            let is_same =
-                live.state != PaymentState::Started || Some(&live.method) == request.method.as_ref();
+            let is_same = !matches!(live.state, PaymentState::Started | PaymentState::Open)
+                || Some(&live.method) == request.method.as_ref();
             let key = key.as_ref().map(|key| PaymentKeyRow { payment: live.id, ..key.clone() });
             if let Some(key) = &key
                 && is_same
@@ -99,7 +106,7 @@ impl PaymentService {
                 return Ok(answer);
             }
         }
-        self.begin_payment(request, order, key).await
+        self.begin_payment(request, order, key, provider.name()).await
     }
 
     /// The reply to the first request with this key. `None` when it got none yet.
@@ -110,7 +117,7 @@ impl PaymentService {
     ) -> Result<Option<Result<PaidOrder, PaymentRefusal>>, PaymentError> {
         let Some(payment) = rows::find(self.tables.store(), payment).await? else { return Ok(None) };
         Ok(match payment.state {
-            PaymentState::Started | PaymentState::Authorised => None,
+            PaymentState::Started | PaymentState::Open | PaymentState::Authorised => None,
             PaymentState::Captured | PaymentState::Refunding | PaymentState::Refunded
                 if is_sold(order.view.status) =>
             {
@@ -146,20 +153,26 @@ impl PaymentService {
         let Some(held) = self.acquire_lease(live.id, self.engine.now()).await? else {
             return Ok(Some(Err(PaymentRefusal::InFlight)));
         };
+        let is_same = Some(&held.method) == request.method.as_ref();
         let settled = self.with_lease(&held, async {
-            match held.state {
-                PaymentState::Started if Some(&held.method) == request.method.as_ref() => {
-                    self.retry_payment(&held).await
+            let settled = match held.state {
+                PaymentState::Started if is_same => self.retry_payment(&held).await?,
+                _ => self.settle_payment(&held).await?,
+            };
+            match settled {
+                // The buyer wants to pay in another way: the page is closed. If that comes too late, the money goes back.
+                SettleResult::Open { payment, is_submitted: false, .. } if !is_same => {
+                    self.void_unseen_payment(&held.moved(*payment)).await
                 }
-                _ => self.settle_payment(&held).await,
+                settled => Ok(settled),
             }
         });
         match settled.await.map_err(log_store_failure)? {
             SettleResult::Voided => Ok(None),
-            SettleResult::Declined { .. } if Some(&held.method) != request.method.as_ref() => Ok(None),
+            SettleResult::Declined { .. } if !is_same => Ok(None),
             // Another process has finished it meanwhile.
             SettleResult::Finished => Ok(Some(Err(PaymentRefusal::InFlight))),
-            settled => self.build_reply(order, settled).await.map(Some),
+            settled => self.build_reply(order, settled, (&held, is_same)).await.map(Some),
         }
     }
 
@@ -173,14 +186,24 @@ impl PaymentService {
         if is_sold(order.view.status) {
             return Ok(Ok(PaidOrder { order, payment: Some(payment) }));
         }
-        let confirmed = self.engine.confirm(order.sale, order.view.buyer, order.view.id);
-        match with_engine_timeout(confirmed).await? {
-            Ok(decided) => {
-                let order = PricedOrder { view: decided.order, ..order };
-                Ok(Ok(PaidOrder { order, payment: Some(payment) }))
+        // A refund that begins in another process meanwhile would give the money of the confirmed order back.
+        let Some(held) = self.acquire_lease(payment.id, self.engine.now()).await? else {
+            return Ok(Err(PaymentRefusal::InFlight));
+        };
+        self.with_lease(&held, async {
+            if held.state != PaymentState::Captured {
+                return Ok(Err(PaymentRefusal::InFlight));
             }
-            Err(_) => Ok(Err(self.explain_refusal(order).await?)),
-        }
+            let confirmed = self.engine.confirm(order.sale, order.view.buyer, order.view.id);
+            match with_engine_timeout(confirmed).await? {
+                Ok(decided) => {
+                    let order = PricedOrder { view: decided.order, ..order };
+                    Ok(Ok(PaidOrder { order, payment: Some(payment) }))
+                }
+                Err(_) => Ok(Err(self.explain_refusal(order).await?)),
+            }
+        })
+        .await
     }
 
     async fn begin_payment(
@@ -188,6 +211,7 @@ impl PaymentService {
         request: &PayRequest,
         order: PricedOrder,
         key: Option<PaymentKeyRow>,
+        provider: &'static str,
     ) -> PaymentResult {
         match order.view.status {
             OrderStatus::Confirmed => return Ok(Ok(PaidOrder { order, payment: None })),
@@ -200,8 +224,11 @@ impl PaymentService {
         if order.total().minor == 0 {
             return self.confirm_free_order(order, key).await;
         }
-        let Some(method) = request.method.clone() else { return Ok(Err(PaymentRefusal::MissingMethod)) };
-        match self.write_beginning(&order, &method, key.map(|key| (key, KeyClaim::Again))).await? {
+        if request.method.is_none() {
+            return Ok(Err(PaymentRefusal::MissingMethod));
+        }
+        let payment = self.new_payment(&order, request, provider);
+        match self.write_beginning(payment, key.map(|key| (key, KeyClaim::Again))).await? {
             BeginResult::Begun(held) => self.charge(order, &held).await,
             BeginResult::OrderTaken => Ok(Err(PaymentRefusal::InFlight)),
             BeginResult::KeyTaken => Ok(Err(PaymentRefusal::KeyReused)),
@@ -210,22 +237,16 @@ impl PaymentService {
 
     async fn write_beginning(
         &self,
-        order: &PricedOrder,
-        method: &str,
+        payment: PaymentRow,
         key: Option<(PaymentKeyRow, KeyClaim)>,
     ) -> Result<BeginResult, StoreError> {
-        let payment = self.new_payment(order, method.to_owned());
         let (try_at, lease) = (self.next_try_at(), self.new_lease());
-        self.tables
-            .write(move |writing| {
-                async move { rows::begin(writing, payment, key, try_at, lease).await }.boxed()
-            })
-            .await
+        self.tables.begin_payment(NewPayment { payment, key, try_at, lease }).await
     }
 
     async fn charge(&self, order: PricedOrder, held: &LeasedPayment) -> PaymentResult {
         let settled = self.with_lease(held, self.authorise(held)).await.map_err(log_store_failure)?;
-        self.build_reply(order, settled).await
+        self.build_reply(order, settled, (held, true)).await
     }
 
     async fn confirm_free_order(&self, order: PricedOrder, key: Option<PaymentKeyRow>) -> PaymentResult {
@@ -243,30 +264,67 @@ impl PaymentService {
         }
     }
 
-    /// The reply for a settled payment.
-    async fn build_reply(&self, order: PricedOrder, settled: SettleResult) -> PaymentResult {
+    /// The reply when the provider did not answer. The page of an open payment is the buyer's as before. Where a page was never opened, nothing
+    /// can have been charged.
+    async fn answer_silence(&self, order: PricedOrder, held: &PaymentRow, is_same: bool) -> PaymentResult {
+        let now = rows::find(self.tables.store(), held.id).await.map_err(log_store_failure)?;
+        let Some(now) = now else { return Err(PaymentError::Unsettled) };
+        match (now.state, order.view.status) {
+            (PaymentState::Open, OrderStatus::Pending { .. }) if is_same => {
+                Ok(Ok(PaidOrder { order, payment: Some(now) }))
+            }
+            (PaymentState::Started, OrderStatus::Pending { until, paying_until: None })
+                if self.is_redirect(&now) && self.is_provider_down(&now) =>
+            {
+                Err(PaymentError::Unavailable { until })
+            }
+            _ => Err(PaymentError::Unsettled),
+        }
+    }
+
+    fn is_provider_down(&self, payment: &PaymentRow) -> bool {
+        let provider = self.providers.get(&payment.provider);
+        provider.is_some_and(|provider| provider.health() != ProviderHealth::Ok)
+    }
+
+    /// The reply for a payment after its last step; `is_same` when the request names the method of the payment.
+    async fn build_reply(
+        &self,
+        order: PricedOrder,
+        settled: SettleResult,
+        (held, is_same): (&PaymentRow, bool),
+    ) -> PaymentResult {
         match settled {
             SettleResult::Paid { order: view, payment } => {
                 Ok(Ok(PaidOrder { order: PricedOrder { view, ..order }, payment: Some(*payment) }))
             }
+            SettleResult::Open { order: view, payment, .. } => {
+                Ok(Ok(PaidOrder { order: PricedOrder { view, ..order }, payment: Some(*payment) }))
+            }
             SettleResult::Declined { reason } => Ok(Err(PaymentRefusal::Declined { reason })),
             SettleResult::Refused | SettleResult::Voided => Ok(Err(self.explain_refusal(order).await?)),
-            SettleResult::Finished | SettleResult::Pending => Err(PaymentError::Unsettled),
+            SettleResult::Pending => self.answer_silence(order, held, is_same).await,
+            SettleResult::Finished => Err(PaymentError::Unsettled),
         }
     }
 
-    fn new_payment(&self, order: &PricedOrder, method: String) -> PaymentRow {
+    fn new_payment(&self, order: &PricedOrder, request: &PayRequest, provider: &str) -> PaymentRow {
         let now = self.engine.now();
         PaymentRow {
             id: ids::new(now),
             order: order.view.id,
             sale: order.sale,
             buyer: order.view.buyer,
-            method,
+            provider: provider.to_owned(),
+            reference: None,
+            method: request.method.clone().unwrap_or_default(),
             amount: order.total(),
             state: PaymentState::Started,
+            action_url: None,
+            language: request.language.to_owned(),
             reason: String::new(),
             restock: false,
+            refunded_minor: 0,
             created_at: now,
             updated_at: now,
             tries: 0,

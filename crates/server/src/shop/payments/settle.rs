@@ -1,14 +1,15 @@
 //! The steps of a payment. Each begins with a durable row, ends with the next one, and may be repeated: after a crash the reconciler
 //! reads the row and repeats the step. Nothing here writes a reply.
 
+use super::disputes::DisputedMoney;
+use super::refund::has_no_money;
 use super::{PaymentError, PaymentService, STEP_TRIES, with_engine_timeout};
-use crate::payments::{AuthorisationResult, ChargeRequest, IntentId, PaymentProvider, PaymentStatus};
+use crate::payments::{AuthorisationResult, PaymentStatus, ProviderAnswer};
 use crate::store::StoreError;
-use crate::store::payments::{self as rows, LeasedPayment, PaymentRow, PaymentState, PaymentStep};
+use crate::store::payments::{LeasedPayment, PaymentRow, PaymentState, PaymentStep, StepWrite};
 use engine::error_text::describe_error;
 use engine::{DecidedOrder, Decision, EngineError};
-use futures::FutureExt;
-use sale::{OrderStatus, OrderView};
+use sale::{OrderStatus, OrderView, Timestamp};
 use std::time::Duration;
 
 /// How the work on a payment ended.
@@ -19,6 +20,13 @@ pub(super) enum SettleResult {
         order: OrderView,
         /// The payment's row as this process wrote it last.
         payment: Box<PaymentRow>,
+    },
+    /// The buyer has a page to pay on.
+    Open {
+        order: OrderView,
+        payment: Box<PaymentRow>,
+        /// Whether the provider has the payment as submitted: it is in progress.
+        is_submitted: bool,
     },
     /// The provider declined.
     Declined { reason: String },
@@ -39,8 +47,8 @@ impl PaymentService {
     /// When the tables do not answer.
     pub(super) async fn settle_payment(&self, payment: &LeasedPayment) -> Result<SettleResult, StoreError> {
         match payment.state {
-            PaymentState::Started => match self.provider.find(intent_id(payment)).await {
-                Ok(Some(status)) => self.apply_provider_status(payment, status).await,
+            PaymentState::Started | PaymentState::Open => match self.find_at_provider(payment).await {
+                Ok(Some(answer)) => self.apply_provider_answer(payment, answer).await,
                 Ok(None) => self.void_unseen_payment(payment).await,
                 Err(_) => Ok(SettleResult::Pending),
             },
@@ -61,23 +69,28 @@ impl PaymentService {
     /// # Errors
     /// When the tables do not answer.
     pub(super) async fn retry_payment(&self, payment: &LeasedPayment) -> Result<SettleResult, StoreError> {
-        match self.provider.find(intent_id(payment)).await {
-            Ok(Some(status)) => self.apply_provider_status(payment, status).await,
+        match self.find_at_provider(payment).await {
+            Ok(Some(answer)) => self.apply_provider_answer(payment, answer).await,
             Ok(None) => self.authorise(payment).await,
             Err(_) => Ok(SettleResult::Pending),
         }
     }
 
-    /// Has the law prolong the hold, then the provider authorise the money, then the law confirm the order.
+    /// Has the law prolong the hold, then the provider authorise the money, then the law confirm the order. A payment on a page of the
+    /// provider is opened instead: the hold is not prolonged for a buyer who has not paid.
     ///
     /// # Errors
     /// When the tables do not answer.
     pub(super) async fn authorise(&self, payment: &LeasedPayment) -> Result<SettleResult, StoreError> {
-        let PaymentRow { buyer, order, sale, .. } = **payment;
-        match self.retry_overloaded(|| self.engine.begin_payment(sale, buyer, order)).await {
-            Ok(Ok(begun)) if matches!(begun.order.status, OrderStatus::Pending { .. }) => {}
+        let is_held = if self.is_redirect(payment) {
+            self.find_held_order(payment).await.map(|order| order.is_some())
+        } else {
+            self.begin_for_law(payment).await.map(|order| order.is_some())
+        };
+        match is_held {
+            Ok(true) => {}
             // Its hold is over, or it was given back or confirmed meanwhile. The provider was not called, so no money moves.
-            Ok(_) => {
+            Ok(false) => {
                 self.void_unseen_payment(payment).await?;
                 return Ok(SettleResult::Refused);
             }
@@ -87,35 +100,59 @@ impl PaymentService {
                 return Ok(SettleResult::Pending);
             }
         }
-        let charge = ChargeRequest {
-            intent: intent_id(payment),
-            amount: payment.amount,
-            method: payment.method.clone(),
-        };
-        match self.provider.authorise(&charge).await {
+        match self.authorise_at_provider(payment).await {
             AuthorisationResult::Authorised => {
-                self.apply_provider_status(payment, PaymentStatus::Authorised).await
+                let answer = ProviderAnswer::with_status(PaymentStatus::Authorised);
+                self.apply_provider_answer(payment, answer).await
             }
             AuthorisationResult::Declined { reason } => self.decline(payment, &reason).await,
+            AuthorisationResult::ActionNeeded(action) => {
+                let answer = ProviderAnswer {
+                    reference: action.reference,
+                    action_url: Some(action.url),
+                    ..ProviderAnswer::with_status(PaymentStatus::Open)
+                };
+                self.apply_provider_answer(payment, answer).await
+            }
             AuthorisationResult::Unknown => Ok(SettleResult::Pending),
         }
     }
 
-    /// Moves a started payment to the state that the provider's status gives.
-    async fn apply_provider_status(
+    /// Has the law prolong the hold. The order while it is held, or `None`.
+    pub(super) async fn begin_for_law(
         &self,
         payment: &LeasedPayment,
-        status: PaymentStatus,
+    ) -> Result<Option<OrderView>, EngineError> {
+        let PaymentRow { buyer, order, sale, .. } = **payment;
+        let begun = self.retry_overloaded(|| self.engine.begin_payment(sale, buyer, order)).await?;
+        let order = begun.ok().map(|begun| begun.order);
+        Ok(order.filter(|order| matches!(order.status, OrderStatus::Pending { .. })))
+    }
+
+    /// Moves a payment that is started or open to the state that the provider's answer gives.
+    async fn apply_provider_answer(
+        &self,
+        payment: &LeasedPayment,
+        answer: ProviderAnswer,
     ) -> Result<SettleResult, StoreError> {
-        match status {
+        match answer.status {
+            PaymentStatus::Open | PaymentStatus::Submitted => self.keep_open(payment, answer).await,
             PaymentStatus::Authorised | PaymentStatus::Captured => {
-                match self.change_state(payment, PaymentState::Authorised).await? {
+                // Of a payment on a page the law does not know yet. If it refuses, it refuses to confirm the order, too.
+                if self.is_redirect(payment)
+                    && let Err(error) = self.begin_for_law(payment).await
+                {
+                    log_unsettled(payment, &error);
+                    return Ok(SettleResult::Pending);
+                }
+                let step = PaymentStep::Authorise { reference: answer.reference };
+                match self.take_step(payment, step).await? {
                     Some(authorised) => self.confirm(&authorised).await,
                     None => Ok(SettleResult::Pending),
                 }
             }
             PaymentStatus::Declined => self.decline(payment, "the payment was declined").await,
-            // An earlier try to abandon it has closed it.
+            // An earlier try to abandon it has closed it, or the provider has.
             PaymentStatus::Voided | PaymentStatus::Refunded => self.void_unseen_payment(payment).await,
         }
     }
@@ -169,15 +206,17 @@ impl PaymentService {
     /// Captures the money of a confirmed order, and returns the payment as it is then. If the provider does not answer, the reconciler
     /// tries again.
     async fn capture(&self, payment: &LeasedPayment) -> PaymentRow {
-        match self.provider.capture(intent_id(payment)).await {
-            Ok(PaymentStatus::Captured) => match self.change_state(payment, PaymentState::Captured).await {
-                Ok(Some(captured)) => return (*captured).clone(),
-                // Another process took the lease, and captures it.
-                Ok(None) => {}
-                Err(error) => log_unsettled(payment, &error),
-            },
-            Ok(status) => tracing::error!(
-                payment = %payment.id, order = %payment.order, status = status.as_str(),
+        match self.capture_at_provider(payment).await {
+            Ok(ProviderAnswer { status: PaymentStatus::Captured, .. }) => {
+                match self.change_state(payment, PaymentState::Captured).await {
+                    Ok(Some(captured)) => return (*captured).clone(),
+                    // Another process took the lease, and captures it.
+                    Ok(None) => {}
+                    Err(error) => log_unsettled(payment, &error),
+                }
+            }
+            Ok(answer) => tracing::error!(
+                payment = %payment.id, order = %payment.order, status = answer.status.as_str(),
                 "an order is confirmed, but the provider does not capture its money; the reconciler retries; look it up at the provider"
             ),
             Err(error) => log_unsettled(payment, &error),
@@ -200,7 +239,7 @@ impl PaymentService {
     }
 
     /// Ends a payment for the law. `false` when the engine does not answer: the row stays as it is, and the reconciler repeats the step.
-    async fn end_payment(&self, payment: &LeasedPayment) -> bool {
+    pub(super) async fn end_payment(&self, payment: &LeasedPayment) -> bool {
         let PaymentRow { buyer, order, sale, .. } = **payment;
         match self.retry_overloaded(|| self.engine.end_payment(sale, buyer, order)).await {
             // A refusal means that there is no such order of this buyer, so no hold either.
@@ -212,30 +251,46 @@ impl PaymentService {
         }
     }
 
-    /// Voids a payment that the provider never saw, so that a late authorisation is declined.
-    async fn void_unseen_payment(&self, payment: &LeasedPayment) -> Result<SettleResult, StoreError> {
+    /// Voids a payment that the provider never saw, or whose page is to be closed, so that a late authorisation is declined.
+    pub(super) async fn void_unseen_payment(
+        &self,
+        payment: &LeasedPayment,
+    ) -> Result<SettleResult, StoreError> {
         match self.take_step(payment, PaymentStep::Abandon).await? {
             Some(voiding) => self.void(&voiding).await,
             None => Ok(SettleResult::Pending),
         }
     }
 
-    /// Voids the money, or refunds it if it was captured; then the payment has ended for the law, too.
+    /// Voids the money, or refunds it if it was captured; then the payment has ended for the law, too. So it has when a lost dispute has given
+    /// the money to the buyer.
     async fn void(&self, payment: &LeasedPayment) -> Result<SettleResult, StoreError> {
-        let intent = intent_id(payment);
-        let status = match self.provider.void(intent).await {
-            Ok(PaymentStatus::Captured) => self.provider.refund(intent).await,
-            status => status,
+        let reply = match self.void_at_provider(payment).await {
+            Ok(ProviderAnswer { status: PaymentStatus::Captured, refunded_minor, .. }) => {
+                self.refund_at_provider(payment, payment.id, payment.amount.minor - refunded_minor).await
+            }
+            reply => reply,
         };
-        match status {
-            Ok(PaymentStatus::Voided | PaymentStatus::Declined | PaymentStatus::Refunded) => {
+        let is_lost = reply.as_ref().is_ok_and(|answer| answer.is_refund_refused)
+            && self.refresh_disputes(payment).await? == Ok(DisputedMoney::Lost);
+        match reply.map(|answer| answer.status) {
+            Ok(status) if is_lost || has_no_money(status) => {
                 if !self.renew_lease(payment).await? || !self.end_payment(payment).await {
                     return Ok(SettleResult::Pending);
                 }
                 self.change_state(payment, PaymentState::Voided).await?;
+                if !has_no_money(status) {
+                    tracing::warn!(
+                        payment = %payment.id,
+                        order = %payment.order,
+                        "the bank has given the money of an order that is not sold to the buyer after a dispute; if the dispute was about \
+                         less, pay the rest back in another way"
+                    );
+                }
                 Ok(SettleResult::Voided)
             }
-            Ok(PaymentStatus::Authorised | PaymentStatus::Captured) => Ok(SettleResult::Pending),
+            // The buyer has submitted it, and the bank has not answered, or a dispute holds its money: it is voided after that.
+            Ok(_) => Ok(SettleResult::Pending),
             Err(error) => {
                 log_unsettled(payment, &error);
                 Ok(SettleResult::Pending)
@@ -257,20 +312,21 @@ impl PaymentService {
         payment: &LeasedPayment,
         step: PaymentStep,
     ) -> Result<Option<LeasedPayment>, StoreError> {
-        let (leased, now, try_at) = (payment.clone(), self.engine.now(), self.next_try_at());
-        let moved = self
-            .tables
-            .write(move |writing| {
-                async move { rows::take_step(writing, &leased, &step, now, try_at).await }.boxed()
-            })
-            .await?;
+        self.take_step_until(payment, step, self.next_try_at()).await
+    }
+
+    /// The same with the time at which the reconciler looks at it.
+    pub(super) async fn take_step_until(
+        &self,
+        payment: &LeasedPayment,
+        step: PaymentStep,
+        try_at: Timestamp,
+    ) -> Result<Option<LeasedPayment>, StoreError> {
+        let step = StepWrite { leased: payment.clone(), step, now: self.engine.now(), try_at };
+        let moved = self.tables.take_step(step).await?;
         moved.iter().for_each(LeasedPayment::mark_durable);
         Ok(moved)
     }
-}
-
-pub(super) fn intent_id(payment: &PaymentRow) -> IntentId {
-    IntentId(payment.id)
 }
 
 /// Logs that the tables failed after money may have moved.

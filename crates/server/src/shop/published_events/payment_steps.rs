@@ -13,13 +13,14 @@ pub const RETENTION_MS: i64 = 30 * 86_400_000;
 /// Steps that are deleted at a time.
 const DELETED_MAX: u32 = 10_000;
 
-/// Deletes old steps of payments that every receiver has delivered. A receiver that did not run for as long as that is not waited for.
+/// Deletes old steps of payments that every receiver has delivered. A receiver that did not run for as long as that is not waited for; one
+/// whose deliveries fail is, however long.
 ///
 /// # Errors
 /// When the tables do not answer.
 pub async fn forget_old_payments(shop: &Shop) -> Result<(), StoreError> {
     let before = (shop.now)().plus_ms(-RETENTION_MS);
-    let delivered = event_receivers::find_delivered_by_all(&shop.store, before).await?.unwrap_or(i64::MAX);
+    let delivered = event_receivers::find_delivered_by_all(&shop.store, before).await?;
     while payment_events::delete_old(&shop.store, before, delivered, DELETED_MAX).await?
         >= u64::from(DELETED_MAX)
     {}
@@ -60,9 +61,12 @@ impl EventPublisher {
             method: row.method.clone(),
             amount: row.amount.into(),
             reason: (row.state == PaymentEventState::Declined).then(|| row.reason.clone()),
-            version: row.state.step().unsigned_abs(),
+            version: row.step.unsigned_abs(),
         });
-        let id = payment_event_id(row.payment, row.state.as_str());
+        let id = match row.part {
+            Some(part) => payment_event_id(row.payment, &format!("{}/{part}", row.state.as_str())),
+            None => payment_event_id(row.payment, row.state.as_str()),
+        };
         let document = self.addresses.document(event_type, id, row.at, data);
         Ok(PublishedEvent { document, sale: row.sale, origin: EventOrigin::Payment, makes_order: false })
     }

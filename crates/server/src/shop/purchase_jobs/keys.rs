@@ -108,6 +108,7 @@ impl JobKeys {
             guard: None,
             is_surely_unused: false,
             earlier_sales: Vec::new(),
+            failed_attempts: 0,
         };
         let lock = Arc::clone(self.shard(key).in_flight.entry(key.clone()).or_default());
         (permit, lock)
@@ -167,6 +168,8 @@ pub struct KeyPermit {
     is_surely_unused: bool,
     /// Sales in which an earlier request of the buyer with this key got no answer.
     earlier_sales: Vec<SaleId>,
+    /// How often the tables gave no answer to what the key is asked for.
+    failed_attempts: u32,
 }
 
 impl KeyPermit {
@@ -177,6 +180,14 @@ impl KeyPermit {
 
     pub(super) fn is_surely_unused(&self) -> bool {
         self.is_surely_unused
+    }
+
+    pub(super) fn failed_attempts(&self) -> u32 {
+        self.failed_attempts
+    }
+
+    pub(super) fn set_failed_attempts(&mut self, failed: u32) {
+        self.failed_attempts = failed;
     }
 
     pub(super) fn earlier_sales(&self) -> &[SaleId] {

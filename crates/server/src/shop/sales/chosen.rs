@@ -1,6 +1,6 @@
 //! The one sale of a counter that sells one sale: which it is, and whether it sells now.
 
-use super::{ListedSale, find_current, find_named};
+use super::{ListedSale, find_current, find_named, find_named_or_refresh};
 use crate::shop::Shop;
 use sale::{AdmissionMode, SalePhase, Timestamp};
 
@@ -12,12 +12,22 @@ impl ListedSale {
     }
 }
 
-/// The named sale; without a name the current one.
+/// The named sale; without a name the current one. The name of a setting stays that of its sale when the sale gets another slug.
 #[must_use]
 pub fn find_chosen(shop: &Shop, name: Option<&str>) -> Option<ListedSale> {
-    match name {
-        Some(name) => find_named(shop, name),
-        None => find_current(shop),
+    let Some(name) = name else { return find_current(shop) };
+    find_named(shop, name).or_else(|| {
+        let listing = shop.catalogue.find_by_former_slug(name)?;
+        let view = shop.engine.views().get(listing.sale)?;
+        Some(ListedSale { listing, view })
+    })
+}
+
+/// [`find_chosen`], also for a named sale that another process has just made.
+pub async fn find_chosen_or_refresh(shop: &Shop, name: Option<&str>) -> Option<ListedSale> {
+    match (find_chosen(shop, name), name) {
+        (None, Some(name)) => find_named_or_refresh(shop, name).await,
+        (found, _) => found,
     }
 }
 

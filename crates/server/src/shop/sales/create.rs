@@ -25,6 +25,8 @@ pub struct SaleDraft {
     pub policy: Policy,
     /// Who is one buyer for the limit.
     pub limit_by: LimitScope,
+    /// Whether only buyers with a confirmed address may buy.
+    pub require_confirmed_email: bool,
     /// The dialect through which it is made. A sale of a dialect may be over when it is announced.
     pub made_by: Option<&'static str>,
 }
@@ -39,10 +41,11 @@ const SLUG_TRIES: u32 = 20;
 /// When the tables or the engine do not answer. The sale may exist all the same (see [`super::finish_unannounced`]).
 pub async fn create(shop: &Shop, draft: SaleDraft, key: Option<OwnedKey>) -> CatalogueResult<ListedSale> {
     let content = (draft.product.0, draft.slug.as_ref().map(Slug::as_str), &draft.policy);
-    // Keys from before there was a scope have a digest without it.
-    let content = match draft.limit_by {
-        LimitScope::Account => content_digest(&content),
-        scope @ LimitScope::Mailbox => content_digest(&(content, scope.as_str())),
+    // Keys from before there was a scope, or a need for confirmed addresses, have a digest without it.
+    let content = match (draft.limit_by, draft.require_confirmed_email) {
+        (LimitScope::Account, false) => content_digest(&content),
+        (scope @ LimitScope::Mailbox, false) => content_digest(&(content, scope.as_str())),
+        (scope, true) => content_digest(&(content, scope.as_str(), "confirmed")),
     };
     let (fingerprint, now) = (shop.keys.fingerprint(&content), (shop.now)());
     // The sale's id is set when it is known.
@@ -64,7 +67,14 @@ pub async fn create_with_product(
         Err(refusal) => return Ok(Err(refusal)),
     };
     let ProductSaleDraft { policy, made_by } = sale;
-    let draft = SaleDraft { product, slug: None, policy, limit_by: LimitScope::Account, made_by };
+    let draft = SaleDraft {
+        product,
+        slug: None,
+        policy,
+        limit_by: LimitScope::Account,
+        require_confirmed_email: false,
+        made_by,
+    };
     create(shop, draft, None).await
 }
 
@@ -101,13 +111,24 @@ async fn create_once(shop: &Shop, draft: SaleDraft, key: Option<AdminKeyRow>) ->
     if draft.made_by.is_none() && draft.policy.ends_at <= shop.engine.now() {
         return Ok(Err(CatalogueRefusal::EndIsPast));
     }
+    let provider = shop.payments.provider_name();
+    if let Err(refusal) = shop.payments.check_price(provider, &draft.policy) {
+        return Ok(Err(refusal));
+    }
     let id = SaleId(ids::new(now));
     let slug = draft.slug.as_ref().map_or("", Slug::as_str);
     let payment = PaymentMode::from_policy(&draft.policy);
-    let provider = shop.payments.provider_name();
-    let (product_id, limit_by, made_by) = (product.id, draft.limit_by, draft.made_by);
-    let new =
-        NewSale { id, product: product_id, slug, created_at: now, payment, provider, limit_by, made_by };
+    let new = NewSale {
+        id,
+        product: product.id,
+        slug,
+        created_at: now,
+        payment,
+        provider,
+        limit_by: draft.limit_by,
+        require_confirmed_email: draft.require_confirmed_email,
+        made_by: draft.made_by,
+    };
     let mut writing = shop.store.begin().await?;
     if let Some(key) = key
         && !admin_keys::insert(&mut writing, &AdminKeyRow { subject: id.0, ..key }).await?

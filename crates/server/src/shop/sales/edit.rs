@@ -114,6 +114,11 @@ async fn edit_locked(shop: &Shop, id: SaleId, edit: SaleEdit) -> CatalogueResult
     if !problems.is_empty() {
         return Ok(Err(CatalogueRefusal::BadPolicy(problems)));
     }
+    if (policy.unit_price, policy.limit_per_buyer) != (before.unit_price, before.limit_per_buyer)
+        && let Err(refusal) = shop.payments.check_price(&listing.provider, &policy)
+    {
+        return Ok(Err(refusal));
+    }
     if policy.ends_at != before.ends_at && policy.ends_at <= shop.engine.now() {
         return Ok(Err(CatalogueRefusal::EndIsPast));
     }

@@ -65,7 +65,7 @@ async fn list_sale(shop: &Shop, view: &SaleView) -> Result<(), CatalogueError> {
     products::insert(&mut writing, &product).await?;
     let payment = PaymentMode::from_policy(&view.policy);
     let provider = shop.payments.provider_name();
-    // The ledger does not know how the sale counted its limit.
+    // The ledger does not know how the sale counted its limit, nor whom it asked for a confirmed address.
     let limit_by = LimitScope::default();
     let new = NewSale {
         id: view.id,
@@ -75,6 +75,7 @@ async fn list_sale(shop: &Shop, view: &SaleView) -> Result<(), CatalogueError> {
         payment,
         provider,
         limit_by,
+        require_confirmed_email: false,
         made_by: None,
     };
     insert_with_free_slug(&mut writing, &product.name, new).await?;

@@ -36,7 +36,7 @@ pub async fn send_test(shop: &Shop, endpoint: Uuid) -> WebhookResult<DeliveryRow
     if let Err(refusal) = find_enabled(shop, endpoint).await? {
         return Ok(Err(refusal));
     }
-    let (event, delivery) = build_test(&shop.events.addresses().source, endpoint, (shop.now)());
+    let (event, delivery) = build_test(shop.events.addresses(), endpoint, (shop.now)());
     let id = delivery.id;
     let mut writing = shop.store.begin().await?;
     rows::insert(&mut writing, &[event], &[delivery]).await?;

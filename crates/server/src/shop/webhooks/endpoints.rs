@@ -4,7 +4,7 @@ use super::outgoing::{ALL_TYPES, is_event_type};
 use super::{ENDPOINTS_MAX, EndpointRow, WebhookRefusal};
 use crate::shop::{Shop, ids};
 use crate::store::StoreError;
-use crate::store::webhook_endpoints::{self as rows, DisabledReason};
+use crate::store::webhook_endpoints::{self as rows, EndpointChanges};
 use crate::webhooks::address::WebhookUrl;
 use crate::webhooks::secret::WebhookSecret;
 use sale::{SaleId, Timestamp};
@@ -124,59 +124,27 @@ pub async fn find(shop: &Shop, id: Uuid) -> WebhookResult<EndpointRow> {
 /// # Errors
 /// When the tables do not answer.
 pub async fn edit(shop: &Shop, id: Uuid, edit: EndpointEdit) -> WebhookResult<EndpointRow> {
-    let Some(mut endpoint) = rows::find(&shop.store, id).await? else {
-        return Ok(Err(WebhookRefusal::EndpointUnknown));
-    };
-    if let Err(refusal) = apply_edit(shop, &mut endpoint, edit).await {
+    if let Err(refusal) = find(shop, id).await? {
         return Ok(Err(refusal));
     }
-    endpoint.updated_at = (shop.now)();
-    if !rows::update(&shop.store, &endpoint).await? {
-        return Ok(Err(WebhookRefusal::EndpointUnknown));
-    }
+    let changes = match check_edit(shop, edit).await {
+        Ok(changes) => changes,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let edited = rows::update(&shop.store, id, &changes, (shop.now)()).await?;
     shop.webhooks.wake.notify_one();
-    Ok(Ok(endpoint))
+    Ok(edited.ok_or(WebhookRefusal::EndpointUnknown))
 }
 
-async fn apply_edit(
-    shop: &Shop,
-    endpoint: &mut EndpointRow,
-    edit: EndpointEdit,
-) -> Result<(), WebhookRefusal> {
-    let mut starts_anew = false;
-    if let Some(url) = edit.url {
-        let url = check_url(shop, &url).await?;
-        starts_anew = url != endpoint.url;
-        endpoint.url = url;
-    }
-    if let Some(types) = edit.types {
-        endpoint.types = check_types(types)?;
-    }
-    if let Some(description) = edit.description {
-        endpoint.description = description;
-    }
-    if let Some(sales) = edit.sales {
-        endpoint.sales = check_sales(shop, sales)?;
-    }
-    if let Some(include_email) = edit.include_email {
-        endpoint.include_email = include_email;
-    }
-    match edit.enabled {
-        Some(true) => {
-            starts_anew |= endpoint.disabled.is_some();
-            endpoint.disabled = None;
-        }
-        Some(false) => {
-            endpoint.disabled.get_or_insert(DisabledReason::Merchant);
-        }
-        None => {}
-    }
-    if starts_anew {
-        endpoint.failing_since = None;
-        endpoint.gave_up_at = None;
-        endpoint.paused_until = None;
-    }
-    Ok(())
+async fn check_edit(shop: &Shop, edit: EndpointEdit) -> Result<EndpointChanges, WebhookRefusal> {
+    let EndpointEdit { url, types, description, sales, include_email, enabled } = edit;
+    let url = match url {
+        Some(url) => Some(check_url(shop, &url).await?),
+        None => None,
+    };
+    let types = types.map(check_types).transpose()?;
+    let sales = sales.map(|sales| check_sales(shop, sales)).transpose()?;
+    Ok(EndpointChanges { url, types, description, sales, include_email, enabled })
 }
 
 /// Deletes an endpoint and, in the background, its deliveries.

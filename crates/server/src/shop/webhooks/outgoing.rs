@@ -4,16 +4,13 @@ use super::EndpointRow;
 use crate::shop::ids;
 use crate::store::webhook_deliveries::{self, EventRow, NewDelivery};
 use crate::store::{StoreError, StoreTransaction};
-use documents::EventType;
+use documents::{EventAddresses, EventType, TEST_EVENT_NAME};
 use sale::{BuyerId, SaleId, Timestamp};
 use serde_json::json;
 use uuid::Uuid;
 
 /// Instead of types: all of them.
 pub const ALL_TYPES: &str = "*";
-
-/// The type of an event that a merchant sends to try an endpoint out.
-pub const TEST_TYPE: &str = "webhook.test";
 
 /// An endpoint gets events from a little before its creation: the clocks of instances differ.
 const CLOCK_TOLERANCE_MS: i64 = 5_000;
@@ -86,29 +83,22 @@ impl OutgoingEvent {
 }
 
 /// The event and the delivery of a test of an endpoint.
-pub(super) fn build_test(source: &str, endpoint: Uuid, now: Timestamp) -> (EventRow, NewDelivery) {
+pub(super) fn build_test(
+    addresses: &EventAddresses,
+    endpoint: Uuid,
+    now: Timestamp,
+) -> (EventRow, NewDelivery) {
     let id = ids::new(now);
-    let event = format!("webhooks/{endpoint}/test/{id}");
-    let time = jiff::Timestamp::from_millisecond(now.0).map(|time| time.to_string()).unwrap_or_default();
-    let body = json!({
-        "specversion": "1.0",
-        "id": event,
-        "source": source,
-        "type": format!("doorbuster.{TEST_TYPE}"),
-        "subject": format!("webhooks/{endpoint}"),
-        "time": time,
-        "datacontenttype": "application/json",
-        "data": {"webhookId": endpoint, "message": "This is a test of a webhook endpoint; nothing has happened."},
-    });
+    let document = addresses.test_document(endpoint, id, now);
     let row = EventRow {
-        id: event.clone(),
-        kind: TEST_TYPE.to_owned(),
+        id: document.id.clone(),
+        kind: TEST_EVENT_NAME.to_owned(),
         sale: None,
         buyer: None,
-        body: body.to_string(),
+        body: json!(document).to_string(),
         created_at: now,
     };
-    (row, NewDelivery { id, endpoint, event, sale: None, created_at: now, is_urgent: true })
+    (row, NewDelivery { id, endpoint, event: document.id, sale: None, created_at: now, is_urgent: true })
 }
 
 #[cfg(test)]
@@ -176,14 +166,15 @@ mod tests {
         let endpoint = endpoint();
         webhook_endpoints::insert(&store, &endpoint, &WebhookSecret::generate()).await.unwrap();
         for _ in 0..2 {
-            let events = vec![event("a", sale), event("b", sale), event("c", other)];
+            let payment = event("payments/7/captured", sale);
+            let events = vec![event("a", sale), event("b", sale), event("c", other), payment];
             let mut writing = store.begin().await.unwrap();
             let endpoints = webhook_endpoints::list_enabled(&mut writing).await.unwrap();
-            assert_eq!(write_deliveries(&mut writing, &endpoints, events, Timestamp(7)).await.unwrap(), 3);
+            assert_eq!(write_deliveries(&mut writing, &endpoints, events, Timestamp(7)).await.unwrap(), 4);
             writing.commit().await.unwrap();
         }
         let listed = async || webhook_deliveries::list(&store, endpoint.id, None, None, 10).await.unwrap();
-        assert_eq!(listed().await.len(), 3);
+        assert_eq!(listed().await.len(), 4);
 
         // The one that has arrived stays: it is not sent again when the sale is.
         let arrived = listed().await.into_iter().find(|delivery| delivery.event == "a").unwrap();
@@ -204,6 +195,6 @@ mod tests {
         writing.commit().await.unwrap();
         let mut left: Vec<String> = listed().await.into_iter().map(|delivery| delivery.event).collect();
         left.sort();
-        assert_eq!(left, ["a", "c"]);
+        assert_eq!(left, ["a", "c", "payments/7/captured"], "no ledger has the payment");
     }
 }

@@ -38,6 +38,8 @@ const SHARED_PLACES: usize = IN_FLIGHT_MAX - ENDPOINTS_MAX;
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// The same without any endpoint.
 const IDLE_POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// How often the process that sends makes sure that it still has the lock.
+const LOCK_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long it waits for the lock, or after a failure.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// How often old rows are deleted, idle connections closed, and pending deliveries counted.
@@ -110,6 +112,8 @@ struct FinishedTry {
     delivery: Uuid,
     version: i64,
     step: i64,
+    /// Until when the endpoint was paused as the delivery was sent.
+    pause_when_sent: Option<Timestamp>,
     outcome: Result<ReceiverReply, SendFailure>,
 }
 
@@ -138,13 +142,19 @@ impl WebhookSender {
     }
 
     async fn run_on(&mut self, tables: &Store, stop: &mut watch::Receiver<bool>) -> Result<(), StoreError> {
-        while !tables.try_lock_follower(LOCK_NAME).await? {
-            if !wait(RETRY_INTERVAL, stop).await {
-                return Ok(());
-            }
-        }
+        let mut locked_at: Option<Instant> = None;
         let mut swept_at: Option<Instant> = None;
         loop {
+            // The pool replaces a connection that was cut, and the lock has ended with the old one: then another process may send.
+            if locked_at.is_none_or(|at| at.elapsed() >= LOCK_CHECK_INTERVAL) {
+                while !tables.try_lock_follower(LOCK_NAME).await? {
+                    self.record_results(tables).await?;
+                    if !wait(RETRY_INTERVAL, stop).await {
+                        return self.finish_in_flight(tables).await;
+                    }
+                }
+                locked_at = Some(start_stopwatch());
+            }
             self.record_results(tables).await?;
             self.send_due(tables).await?;
             if swept_at.is_none_or(|at| at.elapsed() >= SWEEP_INTERVAL) {
@@ -201,7 +211,8 @@ impl WebhookSender {
             let is_troubled = self.troubled.contains(&finished.endpoint);
             if judged.outcome == TryOutcome::Delivered {
                 if is_troubled {
-                    rows::record_success(&mut writing, finished.endpoint).await?;
+                    let pause_when_sent = finished.pause_when_sent;
+                    rows::record_success(&mut writing, finished.endpoint, pause_when_sent).await?;
                     self.troubled.remove(&finished.endpoint);
                 }
                 continue;
@@ -298,12 +309,13 @@ impl WebhookSender {
         self.in_flight.insert(due.id);
         self.paces.entry(endpoint.id).or_default().begin_try();
         let (client, finish) = (Arc::clone(&self.dependencies.client), self.finish.clone());
-        let (endpoint, url) = (endpoint.id, endpoint.url.clone());
+        let (pause_when_sent, url) = (endpoint.paused_until, endpoint.url.clone());
+        let endpoint = endpoint.id;
         let (delivery, version, step) = (due.id, due.version, due.step);
         tokio::spawn(async move {
             let outcome = client.send(&url, &message).await;
             // Without the sender, which has stopped, the next one sends it again.
-            let _ = finish.send(FinishedTry { endpoint, delivery, version, step, outcome });
+            let _ = finish.send(FinishedTry { endpoint, delivery, version, step, pause_when_sent, outcome });
         });
     }
 
@@ -404,7 +416,7 @@ fn log_disabled(endpoint: Uuid, reason: DisabledReason) {
     tracing::warn!(
         %endpoint,
         reason,
-        "a webhook endpoint was disabled: its receiver replied 410 (gone) or has only failed for five days (failing); ask whoever runs it, \
+        "a webhook endpoint was disabled: its receiver replied 410 (gone) or has only failed for five days (failing); ask the receiver's operator, \
          then enable it again on the page Webhooks"
     );
 }

@@ -1,28 +1,41 @@
-//! Begins a payment: its row and its idempotency key, both or neither.
+//! Begins payments: the row and the idempotency key of each, both or neither.
 
-use super::keys::{claim_key, insert_key};
-use super::{LeasedPayment, PaymentKeyRow, PaymentLease, PaymentRow};
+use super::keys::{claim_key, insert_keys};
+use super::{LeasedPayment, PaymentKeyRow, PaymentLease, PaymentRow, read_id};
+use crate::store::bulk_insert::BoundQuery;
+use crate::store::bulk_write::BulkWrite;
 use crate::store::{StoreError, StoreTransaction};
 use sale::Timestamp;
+use std::collections::HashSet;
+use uuid::Uuid;
 
-pub(super) const STATEMENTS: &[&str] = &[INSERT, DELETE];
+pub(super) const STATEMENTS: &[&str] = &[DELETE];
 
-const INSERT: &str = "
-INSERT INTO payments (
-    id, order_id, sale_id, buyer_id, method, amount_minor, currency, state, reason, restock, created_at, updated_at,
-    tries, try_at, lease, lease_until
-)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, $14, $15)
-ON CONFLICT DO NOTHING
-RETURNING id";
+pub(in crate::store) static INSERT: BulkWrite = BulkWrite::new(
+    "INSERT INTO payments (
+    id, order_id, sale_id, buyer_id, provider, method, amount_minor, currency, state, language, reason, restock,
+    refunded_minor, created_at, updated_at, tries, try_at, lease, lease_until
+)",
+    19,
+    "ON CONFLICT DO NOTHING RETURNING id",
+);
 
 const DELETE: &str = "
 DELETE FROM payments WHERE id = $1";
 
+/// A payment that is to begin, with a lease.
+#[derive(Clone, Debug)]
+pub struct NewPayment {
+    pub payment: PaymentRow,
+    pub key: Option<(PaymentKeyRow, KeyClaim)>,
+    pub try_at: Timestamp,
+    pub lease: PaymentLease,
+}
+
 /// What became of a payment that was to begin.
 #[derive(Clone, Debug)]
 pub enum BeginResult {
-    Begun(LeasedPayment),
+    Begun(Box<LeasedPayment>),
     /// Its order has a payment already that is neither declined nor voided.
     OrderTaken,
     /// The key does not allow it.
@@ -38,58 +51,76 @@ pub enum KeyClaim {
     Again,
 }
 
-/// Adds a payment with a lease, and claims its key; both or neither.
+/// Adds payments, and claims the key of each; both or neither. Returns what became of each, in their order.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn begin(
+pub async fn begin_payments(
     writing: &mut StoreTransaction,
-    payment: PaymentRow,
-    key: Option<(PaymentKeyRow, KeyClaim)>,
-    try_at: Timestamp,
-    lease: PaymentLease,
-) -> Result<BeginResult, StoreError> {
-    if !insert(writing, &payment, try_at, lease).await? {
-        return Ok(BeginResult::OrderTaken);
-    }
-    if let Some((key, claim)) = key {
-        let key = PaymentKeyRow { payment: payment.id, ..key };
-        let is_claimed = match claim {
-            KeyClaim::First => insert_key(writing, &key).await?,
-            KeyClaim::Again => claim_key(writing, &key).await?,
-        };
-        // Others write in the same transaction, so it cannot be rolled back.
-        if !is_claimed {
-            sqlx::query(DELETE).bind(payment.id.to_string()).execute(writing.connection()).await?;
-            return Ok(BeginResult::KeyTaken);
+    payments: &[&NewPayment],
+) -> Result<Vec<BeginResult>, StoreError> {
+    let inserted = INSERT.write_rows(writing, payments, bind_payment).await?;
+    let inserted = inserted.iter().map(|row| read_id(row, "id")).collect::<Result<HashSet<Uuid>, _>>()?;
+    let mut first_keys: Vec<PaymentKeyRow> = payments
+        .iter()
+        .filter(|new| inserted.contains(&new.payment.id))
+        .filter(|new| matches!(new.key, Some((_, KeyClaim::First))))
+        .filter_map(|new| new.key_row())
+        .collect();
+    // In one order everywhere, so that two transactions do not wait for each other.
+    first_keys.sort_by(|one, other| (one.owner.0, &one.digest).cmp(&(other.owner.0, &other.digest)));
+    let mut claimed = insert_keys(writing, &first_keys).await?;
+    let mut results = Vec::with_capacity(payments.len());
+    for new in payments {
+        let id = new.payment.id;
+        if !inserted.contains(&id) {
+            results.push(BeginResult::OrderTaken);
+            continue;
         }
+        if let Some((_, KeyClaim::Again)) = new.key
+            && let Some(key) = new.key_row()
+            && claim_key(writing, &key).await?
+        {
+            claimed.insert(id);
+        }
+        if new.key.is_some() && !claimed.contains(&id) {
+            // Others write in the same transaction, so it cannot be rolled back.
+            sqlx::query(DELETE).bind(id.to_string()).execute(writing.connection()).await?;
+            results.push(BeginResult::KeyTaken);
+            continue;
+        }
+        results.push(BeginResult::Begun(Box::new(LeasedPayment::new(new.payment.clone(), new.lease))));
     }
-    Ok(BeginResult::Begun(LeasedPayment::new(payment, lease)))
+    Ok(results)
 }
 
-async fn insert(
-    writing: &mut StoreTransaction,
-    payment: &PaymentRow,
-    try_at: Timestamp,
-    lease: PaymentLease,
-) -> Result<bool, StoreError> {
-    let inserted = sqlx::query(INSERT)
+impl NewPayment {
+    /// Its key, if it has one, as the key of this payment.
+    fn key_row(&self) -> Option<PaymentKeyRow> {
+        self.key.as_ref().map(|(key, _)| PaymentKeyRow { payment: self.payment.id, ..key.clone() })
+    }
+}
+
+fn bind_payment(query: BoundQuery, new: &&NewPayment) -> BoundQuery {
+    let NewPayment { payment, try_at, lease, .. } = new;
+    query
         .bind(payment.id.to_string())
         .bind(payment.order.to_string())
         .bind(payment.sale.to_string())
         .bind(payment.buyer.to_string())
-        .bind(payment.method.as_str())
+        .bind(payment.provider.clone())
+        .bind(payment.method.clone())
         .bind(payment.amount.minor)
-        .bind(payment.amount.currency.as_str())
+        .bind(payment.amount.currency.to_string())
         .bind(payment.state.as_str())
-        .bind(payment.reason.as_str())
+        .bind(payment.language.clone())
+        .bind(payment.reason.clone())
         .bind(i64::from(payment.restock))
+        .bind(payment.refunded_minor)
         .bind(payment.created_at.0)
         .bind(payment.updated_at.0)
+        .bind(payment.tries)
         .bind(try_at.0)
         .bind(lease.holder.to_string())
         .bind(lease.until.0)
-        .fetch_optional(writing.connection())
-        .await?;
-    Ok(inserted.is_some())
 }

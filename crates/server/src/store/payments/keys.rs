@@ -1,8 +1,12 @@
 //! The `payment_keys` table: idempotency keys of requests that move money, with what each was used for.
 
+use super::read_id;
+use crate::store::bulk_insert::BoundQuery;
+use crate::store::bulk_write::BulkWrite;
 use crate::store::{Store, StoreError, StoreTransaction};
 use sale::{BuyerId, Timestamp};
 use sqlx::Row;
+use std::collections::HashSet;
 use uuid::Uuid;
 
 /// An idempotency key and what it was first used for.
@@ -19,8 +23,7 @@ pub struct PaymentKeyRow {
     pub created_at: Timestamp,
 }
 
-pub(super) const STATEMENTS: &[&str] =
-    &[CLAIM_KEY, INSERT_KEY, FIND_KEY, DELETE_KEYS_OF_PAYMENT, DELETE_KEYS];
+pub(super) const STATEMENTS: &[&str] = &[CLAIM_KEY, FIND_KEY, DELETE_KEYS_OF_PAYMENT, DELETE_KEYS];
 
 const CLAIM_KEY: &str = "
 INSERT INTO payment_keys (owner_id, key_digest, fingerprint, payment_id, created_at)
@@ -30,11 +33,11 @@ SET payment_id = excluded.payment_id
 WHERE payment_keys.fingerprint = excluded.fingerprint
 RETURNING owner_id";
 
-const INSERT_KEY: &str = "
-INSERT INTO payment_keys (owner_id, key_digest, fingerprint, payment_id, created_at)
-VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT DO NOTHING
-RETURNING owner_id";
+pub(in crate::store) static INSERT: BulkWrite = BulkWrite::new(
+    "INSERT INTO payment_keys (owner_id, key_digest, fingerprint, payment_id, created_at)",
+    5,
+    "ON CONFLICT DO NOTHING RETURNING payment_id",
+);
 
 const FIND_KEY: &str = "
 SELECT fingerprint, payment_id, created_at FROM payment_keys WHERE owner_id = $1 AND key_digest = $2";
@@ -54,31 +57,26 @@ WHERE (owner_id, key_digest) IN (
 /// # Errors
 /// When the database fails.
 pub async fn claim_key(writing: &mut StoreTransaction, key: &PaymentKeyRow) -> Result<bool, StoreError> {
-    write_key(writing, CLAIM_KEY, key).await
+    let claimed = bind_key(sqlx::query(CLAIM_KEY), key).fetch_optional(writing.connection()).await?;
+    Ok(claimed.is_some())
 }
 
-/// Keeps a key. `Ok(false)` when its owner has used it before.
-pub(super) async fn insert_key(
+/// Keeps keys of different payments, and returns the payments whose keys their owners had not used before.
+pub(super) async fn insert_keys(
     writing: &mut StoreTransaction,
-    key: &PaymentKeyRow,
-) -> Result<bool, StoreError> {
-    write_key(writing, INSERT_KEY, key).await
+    keys: &[PaymentKeyRow],
+) -> Result<HashSet<Uuid>, StoreError> {
+    let inserted = INSERT.write_rows(writing, keys, bind_key).await?;
+    inserted.iter().map(|row| read_id(row, "payment_id")).collect()
 }
 
-async fn write_key(
-    writing: &mut StoreTransaction,
-    statement: &'static str,
-    key: &PaymentKeyRow,
-) -> Result<bool, StoreError> {
-    let written = sqlx::query(statement)
+fn bind_key(query: BoundQuery, key: &PaymentKeyRow) -> BoundQuery {
+    query
         .bind(key.owner.to_string())
-        .bind(key.digest.as_str())
-        .bind(key.fingerprint.as_str())
+        .bind(key.digest.clone())
+        .bind(key.fingerprint.clone())
         .bind(key.payment.to_string())
         .bind(key.created_at.0)
-        .fetch_optional(writing.connection())
-        .await?;
-    Ok(written.is_some())
 }
 
 /// What a key was first used for.

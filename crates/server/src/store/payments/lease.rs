@@ -39,7 +39,8 @@ impl LeasedPayment {
     }
 
     /// The same payment after a step.
-    pub(super) fn moved(&self, payment: PaymentRow) -> Self {
+    #[must_use]
+    pub fn moved(&self, payment: PaymentRow) -> Self {
         Self { payment, lease: self.lease, settled: Arc::clone(&self.settled) }
     }
 
@@ -60,8 +61,8 @@ UPDATE payments
 SET lease = $1, lease_until = $2
 WHERE id = $3 AND (lease IS NULL OR lease_until <= $4)
 RETURNING
-    id, order_id, sale_id, buyer_id, method, amount_minor, currency, state, reason, restock, created_at, updated_at,
-    tries";
+    id, order_id, sale_id, buyer_id, provider, reference, method, amount_minor, currency, state, action_url, language,
+    reason, restock, refunded_minor, created_at, updated_at, tries";
 
 const RENEW_LEASE: &str = "
 UPDATE payments SET lease_until = $1 WHERE id = $2 AND lease = $3 RETURNING id";

@@ -5,6 +5,8 @@
 pub enum PaymentState {
     /// About to be authorised. The provider may or may not know of it.
     Started,
+    /// The buyer has a page of the provider to pay on. The order is held as long as without it, until the payment is submitted.
+    Open,
     /// The money is authorised; the order may or may not be confirmed.
     Authorised,
     /// The order is confirmed and the money is taken. Settled.
@@ -13,7 +15,7 @@ pub enum PaymentState {
     Declined,
     /// The order was refused, or nothing came of the authorisation: the money is to be let go, whatever happens.
     Voiding,
-    /// The money was let go. Settled.
+    /// The shop has kept no money: it was let go, paid back, or given to the buyer by the bank after a dispute. Settled.
     Voided,
     /// The money is to be given back, whatever happens.
     Refunding,
@@ -22,8 +24,9 @@ pub enum PaymentState {
 }
 
 impl PaymentState {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Started,
+        Self::Open,
         Self::Authorised,
         Self::Captured,
         Self::Declined,
@@ -44,6 +47,7 @@ impl PaymentState {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Started => "started",
+            Self::Open => "open",
             Self::Authorised => "authorised",
             Self::Captured => "captured",
             Self::Declined => "declined",

@@ -11,6 +11,7 @@ import { formatCountdown, formatDateTime } from "../../../lib/time";
 import { useServerNow } from "../../../lib/useServerTime";
 import { useTitle } from "../../../lib/useTitle";
 import { AdminNotFound } from "../../components/AdminNotFound";
+import { ProviderNotices } from "../../components/ProviderNotices";
 import { SaleControls } from "../../components/SaleControls";
 import { SaleHeader } from "../../components/SaleHeader";
 import { t } from "../../lib/texts";
@@ -55,6 +56,7 @@ export default function BoardPage({ id }: { id: string }) {
       <SaleHeader sale={overview.data.sale}>
         <SaleControls sale={overview.data.sale} />
       </SaleHeader>
+      <ProviderNotices sale={overview.data.sale} />
       <div className="grid gap-5">
         <SaleTiming sale={overview.data.sale} />
         {isDisconnected && <Notice>{t("board.cut", { time: formatClock(overview.dataUpdatedAt) })}</Notice>}

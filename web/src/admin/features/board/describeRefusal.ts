@@ -6,6 +6,7 @@ const REFUSAL_TEXTS: Record<string, AdminTextKey> = {
   all_held: "board.refused.all_held",
   already_in_line: "board.refused.already_in_line",
   closed: "board.refused.closed",
+  email_unconfirmed: "board.refused.email_unconfirmed",
   ended: "board.refused.ended",
   key_reused: "board.refused.key_reused",
   limit_reached: "board.refused.limit_reached",

@@ -13,10 +13,11 @@ import { useServerNow } from "../../../lib/useServerTime";
 import { useTitle } from "../../../lib/useTitle";
 import { AdminNotFound } from "../../components/AdminNotFound";
 import { PageHeader } from "../../components/PageHeader";
+import { ProviderNotices } from "../../components/ProviderNotices";
 import { SaleStatusBadge } from "../../components/SaleHeader";
 import { StockSummary } from "../../components/StockSummary";
 import { type AdminTextKey, t } from "../../lib/texts";
-import { formatTimeUntil } from "./describePlan";
+import { formatTimeUntil } from "../../lib/timestamps";
 import { useCurrentSales, useProducts, useSalePages } from "./queries";
 
 const GROUP_TITLES = {
@@ -44,6 +45,7 @@ export function AdminSalesPage() {
           </Link>
         )}
       </PageHeader>
+      <ProviderNotices />
       {isLoading && <SalesSkeleton />}
       {!isLoading && hasFailed && (
         <LoadError error={error ?? current.error} onRetry={refetch} lost={<AdminNotFound />} />

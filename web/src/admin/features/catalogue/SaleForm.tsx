@@ -9,6 +9,7 @@ import { locale } from "../../../lib/i18n";
 import { isolateText } from "../../../lib/isolateText";
 import { formatMoney } from "../../../lib/money";
 import { isSaleOver } from "../../../lib/saleStatus";
+import { useFeatures } from "../../../lib/useFeatures";
 import { useApproximateNow } from "../../../lib/useServerTime";
 import { useSubmitWithKey } from "../../../lib/useSubmitWithKey";
 import { Field, Fieldset, NumberField, RadioField } from "../../components/FormFields";
@@ -47,6 +48,7 @@ export function SaleForm({ sale, start, products, takenSlugs }: Props) {
   const [, navigate] = useLocation();
   const now = useApproximateNow();
   const [isSaved, setSaved] = useState(false);
+  const hasMail = useFeatures()?.mail === true;
   const priceOf = (productId: string) =>
     products.find(({ id }) => id === productId)?.price ??
     (sale?.product.id === productId ? sale.listPrice : null);
@@ -181,6 +183,16 @@ export function SaleForm({ sale, start, products, takenSlugs }: Props) {
               { value: "mailbox", label: t("form.by_mailbox"), hint: t("form.by_mailbox_hint") },
             ]}
           />
+          {(hasMail || values.requireConfirmedEmail === "yes") && (
+            <RadioField
+              {...fieldProps("requireConfirmedEmail")}
+              label={t("form.confirmed")}
+              options={[
+                { value: "no", label: t("form.confirmed_no"), hint: t("form.confirmed_no_hint") },
+                { value: "yes", label: t("form.confirmed_yes"), hint: t("form.confirmed_hint") },
+              ]}
+            />
+          )}
         </Fieldset>
         <Fieldset title={t("form.when")}>
           <p className="text-sm text-soft">

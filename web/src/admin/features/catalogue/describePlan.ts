@@ -4,26 +4,20 @@ import type { Sale } from "../../../lib/api";
 import { formatMoney, type Money, percentOff } from "../../../lib/money";
 import { formatDateTime, formatRoughDuration } from "../../../lib/time";
 import type { AdminTextKey } from "../../lib/texts";
+import { formatTimeUntil, TIME_UNITS } from "../../lib/timestamps";
 import type { ParsedSale } from "./saleDraft";
 
 type Translate = (key: AdminTextKey, values?: Record<string, string | number>) => string;
 
 /** The length of the line in the sentence about its speed. */
 const EXAMPLE_LINE_LEN = 1_000;
-const UNITS = [
-  ["day", 86_400],
-  ["hour", 3_600],
-  ["minute", 60],
-  ["second", 1],
-] as const;
-
 /** A duration in its two largest units: `1 day and 3 hours`. */
 export function formatLongDuration(seconds: number, locale: string): string {
-  const first = UNITS.findIndex(([, length]) => seconds >= length);
+  const first = TIME_UNITS.findIndex(([, length]) => seconds >= length);
   if (first < 0)
     return new Intl.NumberFormat(locale, { style: "unit", unit: "second", unitDisplay: "long" }).format(0);
   let left = seconds;
-  const parts = UNITS.slice(first, first + 2).flatMap(([unit, length]) => {
+  const parts = TIME_UNITS.slice(first, first + 2).flatMap(([unit, length]) => {
     const amount = Math.floor(left / length);
     left -= amount * length;
     const formatted = new Intl.NumberFormat(locale, { style: "unit", unit, unitDisplay: "long" }).format(
@@ -32,15 +26,6 @@ export function formatLongDuration(seconds: number, locale: string): string {
     return amount === 0 ? [] : [formatted];
   });
   return new Intl.ListFormat(locale, { type: "conjunction" }).format(parts);
-}
-
-/** `in 3 days`. */
-export function formatTimeUntil(seconds: number, locale: string): string {
-  const [unit, length] = UNITS.find(([, length]) => seconds >= length * 1.5) ?? UNITS[3];
-  return new Intl.RelativeTimeFormat(locale, { numeric: "always" }).format(
-    Math.round(seconds / length),
-    unit,
-  );
 }
 
 export interface SalePlan extends ParsedSale {

@@ -16,6 +16,7 @@ export type SaleField =
   | "quantity"
   | "limitPerBuyer"
   | "limitBy"
+  | "requireConfirmedEmail"
   | "startsAt"
   | "endsAt"
   | "payment"
@@ -58,6 +59,7 @@ export function newSaleValues({ zone, nowMs }: FormContext): SaleValues {
     quantity: "",
     limitPerBuyer: "1",
     limitBy: "account",
+    requireConfirmedEmail: "no",
     startsAt: `${tomorrow}T10:00`,
     endsAt: `${tomorrow}T12:00`,
     payment: "required",
@@ -80,6 +82,7 @@ export function saleValues(sale: AdminSale, context: FormContext): SaleValues {
     quantity: String(sale.quantity),
     limitPerBuyer: String(sale.limitPerBuyer),
     limitBy: sale.limitBy,
+    requireConfirmedEmail: sale.requireConfirmedEmail ? "yes" : "no",
     startsAt: toLocalTime(Date.parse(sale.startsAt), context.zone),
     endsAt: toLocalTime(Date.parse(sale.endsAt), context.zone),
     payment: sale.payment,
@@ -227,10 +230,12 @@ const LINE_FIELDS: readonly SaleField[] = [
 /** The fields that may change after that, because a change can only add to the terms. */
 const ALWAYS_EDITABLE: readonly SaleField[] = ["quantity", "endsAt", "holdSeconds", "extensionSeconds"];
 
+/** How a sale is paid, who counts as one buyer and who may buy at all is a part of what was announced. */
+const NEVER_EDITABLE: readonly SaleField[] = ["payment", "limitBy", "requireConfirmedEmail"];
+
 export function isFieldLocked(name: SaleField, sale: AdminSale | null, nowMs: number): boolean {
   if (sale === null) return false;
-  // How a sale is paid, and who counts as one buyer, is a part of what was announced, and never changes.
-  if (isSaleOver(sale) || name === "payment" || name === "limitBy") return true;
+  if (isSaleOver(sale) || NEVER_EDITABLE.includes(name)) return true;
   return isPromised(sale, nowMs) && !ALWAYS_EDITABLE.includes(name);
 }
 
@@ -250,6 +255,7 @@ export function saleBody(values: SaleValues, context: FormContext): NewSale {
     endsAt: new Date(endsMs).toISOString(),
     limitPerBuyer: limitPerBuyer ?? 1,
     limitBy: values.limitBy === "mailbox" ? "mailbox" : "account",
+    requireConfirmedEmail: values.requireConfirmedEmail === "yes",
     payment: values.payment === "none" ? "none" : "required",
     holdSeconds: holdS,
     admission:
@@ -297,6 +303,7 @@ export const SALE_POINTERS: PointerMap<SaleField> = {
   "/endsAt": fieldError("endsAt", { key: "form.end_wrong" }),
   "/limitPerBuyer": rangeError("limitPerBuyer", 1, LIMIT_PER_BUYER_MAX),
   "/limitBy": serverDetail("limitBy"),
+  "/requireConfirmedEmail": serverDetail("requireConfirmedEmail"),
   "/holdSeconds": rangeError("holdSeconds", 0, WINDOW_S_MAX),
   "/payment": serverDetail("payment"),
   "/admission": serverDetail("admission"),

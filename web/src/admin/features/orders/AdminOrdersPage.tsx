@@ -15,11 +15,12 @@ import { SaleFrame } from "../../components/SaleFrame";
 import { t } from "../../lib/texts";
 import { formatTimestamp } from "../../lib/timestamps";
 import { type FilterBinding, type FilterState, useFilters } from "../../lib/useFilters";
+import { useSaleOptions } from "../../lib/useSaleOptions";
 import { adminStatusKey } from "./adminStatus";
 import { ExportButton } from "./ExportButton";
 import { ORDER_FILTERS, type OrderFilters } from "./filters";
 import { OrderDetails } from "./OrderDetails";
-import { type AdminOrder, useAdminOrders, useSaleOptions } from "./queries";
+import { type AdminOrder, useAdminOrders } from "./queries";
 import { RefundDialog } from "./RefundDialog";
 
 const STATUSES: Order["status"][] = ["pending", "confirmed", "expired", "cancelled", "declined", "refunded"];

@@ -1,10 +1,11 @@
-// The details of one order below its row: identifiers, history, and links to its events in the ledger.
+// The details of one order below its row: identifiers, history, payments, and links to its events in the ledger.
 
 import { Link } from "wouter";
 import { locale } from "../../../lib/i18n";
 import { formatMoney } from "../../../lib/money";
 import { t } from "../../lib/texts";
 import { formatTimestamp } from "../../lib/timestamps";
+import { PaymentPanel } from "./PaymentPanel";
 import type { AdminOrder } from "./queries";
 
 export function OrderDetails({ order, onRefund }: { order: AdminOrder; onRefund: () => void }) {
@@ -41,6 +42,9 @@ export function OrderDetails({ order, onRefund }: { order: AdminOrder; onRefund:
             {t("orders.refund.open")}
           </button>
         )}
+      </div>
+      <div className="min-w-0 md:col-span-2">
+        <PaymentPanel order={order} />
       </div>
     </div>
   );

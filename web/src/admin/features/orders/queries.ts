@@ -1,4 +1,4 @@
-// The orders of all buyers, and the sales to filter them by.
+// The orders of all buyers.
 
 import { type QueryClient, useQuery } from "@tanstack/react-query";
 import { type AdminOrder, client, type Order, unwrapReply } from "../../../lib/api";
@@ -8,9 +8,6 @@ import { type OrderFilters, orderQuery } from "./filters";
 
 export type { AdminOrder } from "../../../lib/api";
 
-/** The sale filter offers the newest sales only: a longer list is of no use. */
-const SALE_OPTIONS_MAX = 200;
-
 export function useAdminOrders(filters: OrderFilters) {
   const query = orderQuery(filters);
   return useRecordPages({
@@ -18,6 +15,20 @@ export function useAdminOrders(filters: OrderFilters) {
     fetchPage: (page) =>
       unwrapReply(client.GET("/api/v1/admin/orders", { params: { query: { ...query, ...page } } })),
     pollMs: 5_000,
+  });
+}
+
+/** Below the key of the orders, so that a refund fetches them again, too. */
+export function useOrderPayments(orderId: string) {
+  return useQuery({
+    queryKey: [...adminKeys.orders, "payments", orderId],
+    queryFn: () => {
+      const params = { path: { id: orderId } };
+      return unwrapReply(client.GET("/api/v1/admin/orders/{id}/payments", { params }));
+    },
+    // A panel that has never loaded offers another try instead of hiding its error every few seconds.
+    refetchInterval: ({ state }) => (state.data === undefined ? false : 5_000),
+    refetchIntervalInBackground: false,
   });
 }
 
@@ -35,15 +46,4 @@ export function cacheRefund(queries: QueryClient, order: Order): void {
       : data,
   );
   void queries.invalidateQueries({ queryKey: adminKeys.orders });
-}
-
-export function useSaleOptions() {
-  return useQuery({
-    queryKey: [...adminKeys.sales, "options"],
-    queryFn: () => {
-      const query = { limit: SALE_OPTIONS_MAX };
-      return unwrapReply(client.GET("/api/v1/flash-sales", { params: { query }, cache: "no-store" }));
-    },
-    staleTime: 30_000,
-  });
 }

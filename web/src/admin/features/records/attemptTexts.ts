@@ -8,6 +8,7 @@ export const ATTEMPT_CODES = [
   "sold_out",
   "all_held",
   "limit_reached",
+  "email_unconfirmed",
   "not_in_line",
   "not_admitted",
   "already_in_line",

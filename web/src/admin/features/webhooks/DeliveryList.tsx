@@ -1,7 +1,7 @@
 // The deliveries of an endpoint: what was sent, what came of it, when it is tried next, and sending again.
 
 import { useQueryClient } from "@tanstack/react-query";
-import { useId, useState } from "react";
+import { useState } from "react";
 import { client, unwrapReply } from "../../../lib/api";
 import { locale } from "../../../lib/i18n";
 import { useSubmitOnce } from "../../../lib/useSubmitOnce";
@@ -9,6 +9,7 @@ import { SelectField } from "../../components/FilterFields";
 import { FormError } from "../../components/FormError";
 import { RecordList } from "../../components/RecordList";
 import { type Column, RecordTable } from "../../components/RecordTable";
+import { ResendFailed } from "../../components/ResendFailed";
 import { adminKeys } from "../../lib/adminCache";
 import { type AdminTextKey, t } from "../../lib/texts";
 import { formatTimestamp } from "../../lib/timestamps";
@@ -21,7 +22,6 @@ const STATE_TEXTS: Record<string, AdminTextKey> = {
   delivered: "webhook.state.delivered",
   failed: "webhook.state.failed",
 };
-const DAY_MS = 86_400_000;
 
 export function DeliveryList({ id, isEnabled }: { id: string; isEnabled: boolean }) {
   const queries = useQueryClient();
@@ -57,7 +57,20 @@ export function DeliveryList({ id, isEnabled }: { id: string; isEnabled: boolean
             ]}
           />
         </search>
-        {isEnabled && <ResendFailed id={id} onDone={setResult} />}
+        {isEnabled && (
+          <ResendFailed
+            label={t("webhook.failed_since")}
+            buttonText={t("webhook.resend_failed")}
+            resend={(since) => {
+              const options = { params: { path: { id } }, body: { since } };
+              return unwrapReply(client.POST("/api/v1/admin/webhooks/{id}/resend-failed", options));
+            }}
+            onDone={(count) => {
+              setResult(t("webhook.resent_failed", { count }));
+              return refresh();
+            }}
+          />
+        )}
       </div>
       <p role="status" className={result === "" ? "sr-only" : "text-good"}>
         {result}
@@ -184,56 +197,5 @@ function DeliveryDetails({ delivery }: { delivery: Delivery }) {
           ),
       )}
     </dl>
-  );
-}
-
-/** A moment as the field of the browser takes it, in the reader's time zone. */
-function toLocalInput(moment: Date): string {
-  const local = new Date(moment.getTime() - moment.getTimezoneOffset() * 60_000);
-  return local.toISOString().slice(0, 16);
-}
-
-function ResendFailed({ id, onDone }: { id: string; onDone: (result: string) => void }) {
-  const fieldId = useId();
-  const queries = useQueryClient();
-  const [since, setSince] = useState(() => toLocalInput(new Date(Date.now() - DAY_MS)));
-  const resend = useSubmitOnce<{ count: number }>({
-    mutationFn: () => {
-      const body = { since: new Date(since).toISOString() };
-      const params = { path: { id } };
-      return unwrapReply(client.POST("/api/v1/admin/webhooks/{id}/resend-failed", { params, body }));
-    },
-    onSuccess: ({ count }) => {
-      onDone(t("webhook.resent_failed", { count }));
-      return queries.invalidateQueries({ queryKey: adminKeys.webhook(id) });
-    },
-  });
-  return (
-    <form
-      className="flex flex-wrap items-end gap-3"
-      onSubmit={(event) => {
-        event.preventDefault();
-        resend.submit();
-      }}
-    >
-      <div className="grid gap-1">
-        <label htmlFor={fieldId} className="text-sm font-semibold">
-          {t("webhook.failed_since")}
-        </label>
-        <input
-          id={fieldId}
-          type="datetime-local"
-          className="field"
-          required
-          max="9998-12-31T23:59"
-          value={since}
-          onChange={(event) => setSince(event.target.value)}
-        />
-      </div>
-      <button type="submit" className="button button-quiet" aria-disabled={resend.isPending}>
-        {t("webhook.resend_failed")}
-      </button>
-      <FormError error={resend.error} />
-    </form>
   );
 }

@@ -3,16 +3,18 @@
 import { useId, useState } from "react";
 import { client, unwrapReply } from "../../../lib/api";
 import { useSubmitOnce } from "../../../lib/useSubmitOnce";
+import { CheckField } from "../../components/CheckField";
 import { Field, Fieldset } from "../../components/FormFields";
 import { FormSubmit } from "../../components/FormSubmit";
 import { type FormDraft, readServerErrors, useDraft } from "../../lib/formDraft";
 import { t } from "../../lib/texts";
 import type { Webhook } from "./queries";
+import { SaleChoice } from "./SaleChoice";
 import {
   ALL_TYPES,
   EVENT_TYPES,
-  splitTypes,
-  toggleType,
+  splitChoice,
+  toggleChoice,
   validateWebhook,
   WEBHOOK_POINTERS,
   type WebhookField,
@@ -87,6 +89,7 @@ export function WebhookForm({ webhook, onSaved }: Props) {
           {(input) => <input {...input} autoComplete="off" dir="auto" />}
         </Field>
         <TypeChoice draft={draft} onChange={(types) => edit({ types })} />
+        <SaleChoice draft={draft} onChange={(sales) => edit({ sales })} />
         <CheckField
           label={t("webhook.email")}
           hint={t("webhook.email_hint")}
@@ -111,7 +114,7 @@ interface ChoiceProps {
 
 function TypeChoice({ draft, onChange }: ChoiceProps) {
   const id = useId();
-  const chosen = splitTypes(draft.values.types);
+  const chosen = splitChoice(draft.values.types);
   const isAll = chosen.includes(ALL_TYPES);
   const error = draft.errorOf("types");
   return (
@@ -131,7 +134,7 @@ function TypeChoice({ draft, onChange }: ChoiceProps) {
                 key={name}
                 label={<bdi dir="ltr">{`${family}.${name}`}</bdi>}
                 isChecked={chosen.includes(`${family}.${name}`)}
-                onChange={() => onChange(toggleType(draft.values.types, `${family}.${name}`))}
+                onChange={() => onChange(toggleChoice(draft.values.types, `${family}.${name}`))}
               />
             ))}
           </div>
@@ -142,38 +145,5 @@ function TypeChoice({ draft, onChange }: ChoiceProps) {
         </p>
       )}
     </fieldset>
-  );
-}
-
-interface CheckProps {
-  label: React.ReactNode;
-  hint?: string;
-  isChecked: boolean;
-  isInvalid?: boolean;
-  onChange: (isChecked: boolean) => void;
-}
-
-function CheckField({ label, hint, isChecked, isInvalid = false, onChange }: CheckProps) {
-  const id = useId();
-  return (
-    <div className="flex items-start gap-3 py-1">
-      <input
-        type="checkbox"
-        id={id}
-        className="mt-1 size-5 shrink-0 accent-mark"
-        checked={isChecked}
-        aria-invalid={isInvalid}
-        aria-describedby={hint ? `${id}-hint` : undefined}
-        onChange={(event) => onChange(event.target.checked)}
-      />
-      <div>
-        <label htmlFor={id}>{label}</label>
-        {hint && (
-          <p id={`${id}-hint`} className="text-sm text-soft">
-            {hint}
-          </p>
-        )}
-      </div>
-    </div>
   );
 }

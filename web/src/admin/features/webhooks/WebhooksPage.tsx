@@ -40,7 +40,7 @@ export default function WebhooksPage() {
 }
 
 function WebhookRow({ webhook }: { webhook: Webhook }) {
-  const { id, url, description, types } = webhook;
+  const { id, url, description, types, flashSaleIds } = webhook;
   return (
     <li className="grid gap-1 px-4 py-3 sm:px-5 md:grid-cols-[minmax(0,1fr)_auto] md:gap-x-6">
       <h2 className="min-w-0 text-lg [overflow-wrap:anywhere]">
@@ -59,6 +59,7 @@ function WebhookRow({ webhook }: { webhook: Webhook }) {
           </>
         )}
         {types.includes(ALL_TYPES) ? t("webhook.all_types") : <bdi dir="ltr">{types.join(", ")}</bdi>}
+        {flashSaleIds.length > 0 && ` · ${t("webhook.of_sales", { count: flashSaleIds.length })}`}
       </p>
     </li>
   );

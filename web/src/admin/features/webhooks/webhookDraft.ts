@@ -5,7 +5,7 @@ import type { FieldErrors, FormValues, PointerMap } from "../../lib/formDraft";
 import { countCharacters } from "../../lib/parseFields";
 import type { Webhook } from "./queries";
 
-export type WebhookField = "url" | "description" | "types" | "includeEmail";
+export type WebhookField = "url" | "description" | "types" | "sales" | "includeEmail";
 export type WebhookValues = FormValues<WebhookField>;
 type NewWebhook = components["schemas"]["NewWebhook"];
 
@@ -19,6 +19,10 @@ export const EVENT_TYPES = {
   payment: ["captured", "declined", "refunded", "disputed"],
 } as const;
 
+/** Instead of the ids of sales: all of them, also those to come. */
+export const ALL_SALES = "*";
+/** The server's limit. */
+const SALES_MAX = 100;
 const URL_LEN_MAX = 2_000;
 const DESCRIPTION_LEN_MAX = 500;
 
@@ -27,19 +31,35 @@ export function webhookValues(webhook: Webhook | null): WebhookValues {
     url: webhook?.url ?? "",
     description: webhook?.description ?? "",
     types: webhook?.types.join(" ") ?? ALL_TYPES,
+    sales: webhook?.flashSaleIds.join(" ") || ALL_SALES,
     includeEmail: webhook?.includeEmail ? "yes" : "",
   };
 }
 
-export function splitTypes(types: string): string[] {
-  return types.split(" ").filter((name) => name !== "");
+/** The types or ids that a value holds. */
+export function splitChoice(choice: string): string[] {
+  return choice.split(" ").filter((name) => name !== "");
 }
 
-/** The types with one more or one less, in no order that means anything. */
-export function toggleType(types: string, name: string): string {
-  const chosen = splitTypes(types).filter((type) => type !== ALL_TYPES);
-  const rest = chosen.filter((type) => type !== name);
+/** The types or ids with one more or one less, in no order that means anything. */
+export function toggleChoice(choice: string, name: string): string {
+  const chosen = splitChoice(choice).filter((one) => one !== ALL_TYPES && one !== ALL_SALES);
+  const rest = chosen.filter((one) => one !== name);
   return (rest.length < chosen.length ? rest : [...chosen, name]).join(" ");
+}
+
+/** The chosen sales that the list does not have: older ones, or ones that were deleted. */
+export function unlistedSales(choice: string, listed: readonly { id: string }[]): string[] {
+  return splitChoice(choice).filter((id) => id !== ALL_SALES && !listed.some((sale) => sale.id === id));
+}
+
+/** The sales with the chosen ones first. */
+export function sortChosenFirst<T extends { id: string }>(
+  sales: readonly T[],
+  chosen: readonly string[],
+): T[] {
+  const isChosen = (sale: T) => chosen.includes(sale.id);
+  return [...sales.filter(isChosen), ...sales.filter((sale) => !isChosen(sale))];
 }
 
 export function validateWebhook(values: WebhookValues): FieldErrors<WebhookField> {
@@ -52,7 +72,10 @@ export function validateWebhook(values: WebhookValues): FieldErrors<WebhookField
   if (countCharacters(values.description) > DESCRIPTION_LEN_MAX) {
     errors.description = { key: "form.too_long", values: { most: DESCRIPTION_LEN_MAX } };
   }
-  if (splitTypes(values.types).length === 0) errors.types = { key: "webhook.types_none" };
+  if (splitChoice(values.types).length === 0) errors.types = { key: "webhook.types_none" };
+  const sales = splitChoice(values.sales).length;
+  if (sales === 0) errors.sales = { key: "webhook.sales_none" };
+  else if (sales > SALES_MAX) errors.sales = { key: "webhook.sales_too_many", values: { most: SALES_MAX } };
   return errors;
 }
 
@@ -60,8 +83,9 @@ export function validateWebhook(values: WebhookValues): FieldErrors<WebhookField
 export function webhookBody(values: WebhookValues): NewWebhook {
   return {
     url: values.url.trim(),
-    types: splitTypes(values.types),
+    types: splitChoice(values.types),
     description: values.description.trim() || null,
+    flashSaleIds: splitChoice(values.sales).filter((id) => id !== ALL_SALES),
     includeEmail: values.includeEmail !== "",
   };
 }
@@ -79,4 +103,11 @@ export const WEBHOOK_POINTERS: PointerMap<WebhookField> = {
   "/url": { field: "url", error: { detail: "" } },
   "/types": { field: "types", error: { key: "webhook.types_none" } },
   "/description": { field: "description", error: { detail: "" } },
+  "/flashSaleIds": { field: "sales", error: { detail: "" } },
+  ...Object.fromEntries(
+    Array.from({ length: SALES_MAX }, (_, at) => [
+      `/flashSaleIds/${at}`,
+      { field: "sales", error: { key: "webhook.sale_gone" } } as const,
+    ]),
+  ),
 };

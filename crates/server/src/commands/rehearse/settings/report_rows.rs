@@ -1,6 +1,6 @@
 //! The settings as the report shows them: a row for each, and the command that repeats the rehearsal. Secrets are left out.
 
-use super::RehearseSettings;
+use super::{RehearseSettings, WatchChoice};
 use rehearsal::crowd::ArrivalCurve;
 use rehearsal::crowd::preset::DropPlan;
 use rehearsal::report::SettingRow;
@@ -32,6 +32,11 @@ impl RehearseSettings {
         let hold =
             if sale.hold_s == 0 { "none, sold at once".to_owned() } else { format!("{} s", sale.hold_s) };
         let calls = self.dialect.map_or("native", |dialect| dialect.rehearsed().name());
+        let watch = match self.watch {
+            WatchChoice::Poll => "by polls",
+            WatchChoice::Feed => "by the line's feed",
+            WatchChoice::Socket => "by sockets",
+        };
         let rows = [
             ("calls", calls.to_owned()),
             ("units", sale.quantity.to_string()),
@@ -42,6 +47,7 @@ impl RehearseSettings {
             ("arrival", arrival),
             ("open the page at most", format!("{:?} before", crowd.lead)),
             ("patience", format!("{:?}", drop.give_up_after)),
+            ("watch the place", watch.to_owned()),
             ("click twice", behaviour.double_click.to_string()),
             ("two tabs", behaviour.two_tabs.to_string()),
             ("let the hold run out", behaviour.abandon.to_string()),

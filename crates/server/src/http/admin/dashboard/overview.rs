@@ -26,9 +26,9 @@ pub(super) async fn overview(
     _: AdminSession,
     Path(id): Path<SaleId>,
 ) -> Result<Json<OverviewDocument>, Problem> {
-    let DashboardOverview { sale, orders, orders_last_minute, refusals, projected } =
+    let DashboardOverview { sale, orders, refunded_parts_minor, orders_last_minute, refusals, projected } =
         dashboard::load_overview(&app.shop, find_sale(&app, id).await?).await?;
-    let revenue = sale_money(&sale, dashboard::revenue_minor(&orders));
+    let revenue = sale_money(&sale, dashboard::revenue_minor(&orders, refunded_parts_minor));
     Ok(Json(OverviewDocument {
         orders: status_totals(&sale, &orders),
         revenue,

@@ -8,7 +8,7 @@ use crate::http::admin::rules::{holds_for_payment, in_range, later_than};
 use crate::http::admin::run_to_completion;
 use crate::http::extract::{AdminSession, Json};
 use crate::http::idempotency::IdempotencyHeader;
-use crate::http::problem::{Problem, kind};
+use crate::http::problem::{FieldError, Problem, kind};
 use crate::http::valid_json::ValidJson;
 use crate::http::valid_json::fields::{self, required};
 use crate::shop::catalogue_text::Slug;
@@ -68,6 +68,10 @@ pub(super) struct SaleBody {
     #[serde(default, deserialize_with = "limit_by")]
     #[schema(default = "account", nullable = false)]
     limit_by: Option<LimitScopeDocument>,
+    /// Whether only buyers with a confirmed e-mail address may join the line and order; it cannot be changed later, and needs mail.
+    #[serde(default, deserialize_with = "fields::flag")]
+    #[schema(value_type = Option<bool>, default = false, nullable = false)]
+    require_confirmed_email: Option<bool>,
     /// Seconds for which a unit is held for its payment. 0 sells at once, and is refused with `payment: required`.
     #[serde(default, deserialize_with = "fields::count")]
     #[schema(maximum = 86400, default = 300, nullable = false)]
@@ -100,7 +104,14 @@ impl SaleBody {
             admission: self.admission.map_or(Some(AdmissionMode::Open), AdmissionBody::into_mode)?,
         };
         let limit_by = self.limit_by.unwrap_or_default().into();
-        Some(SaleDraft { product: self.product_id?, slug: self.slug, policy, limit_by, made_by: None })
+        Some(SaleDraft {
+            product: self.product_id?,
+            slug: self.slug,
+            policy,
+            limit_by,
+            require_confirmed_email: self.require_confirmed_email.unwrap_or_default(),
+            made_by: None,
+        })
     }
 }
 
@@ -123,6 +134,10 @@ pub(super) async fn create(
     ValidJson(body): ValidJson<SaleBody>,
 ) -> Result<Response, Problem> {
     let draft = body.into_draft().ok_or(Problem::new(&kind::INVALID_BODY))?;
+    if draft.require_confirmed_email && app.shop.accounts.mails.is_none() {
+        let error = FieldError::new("/requireConfirmedEmail", "needs mail, and this shop sends none");
+        return Err(Problem::new(&kind::INVALID_BODY).errors(vec![error]));
+    }
     let (key, now) = (key.owned_by(session.buyer), app.shop.engine.now());
     let sale = run_to_completion(async move { sales::create(&app.shop, draft, key).await }).await???;
     let location = format!("/api/v1/flash-sales/{}", sale.listing.sale);

@@ -3,9 +3,10 @@
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Json};
 use crate::http::problem::Problem;
-use crate::shop::followers::{self, FollowerStatus, SaleProgress};
+use crate::http::v1::rfc3339;
+use crate::shop::followers::{self, FollowerFailure, FollowerStatus, SaleProgress};
 use axum::extract::State;
-use sale::SaleId;
+use sale::{SaleId, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -30,10 +31,46 @@ struct FollowersJson {
 struct FollowerJson {
     /// Its name.
     name: String,
+    /// Whether it runs. A receiver of events that was switched off is behind until it is switched on again; that it is off is known after
+    /// half an hour.
+    is_on: bool,
     /// Events of all sales that it has not delivered yet.
     events_behind: u64,
     /// How far it has come in each sale, the longest lag first; at most 1,000 sales.
     sales: Vec<FollowerSaleJson>,
+    /// The last time that its receiver did not take events.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    failure: Option<FollowerFailureJson>,
+}
+
+/// An outage of a follower's receiver.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct FollowerFailureJson {
+    /// When it first did not take events.
+    #[schema(format = DateTime)]
+    began_at: String,
+    /// When it last did not.
+    #[schema(format = DateTime)]
+    failed_at: String,
+    /// What it said, or why it could not be reached.
+    reason: String,
+    /// When it took events again; absent while it takes none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime, nullable = false)]
+    ended_at: Option<String>,
+}
+
+impl From<FollowerFailure> for FollowerFailureJson {
+    fn from(failure: FollowerFailure) -> Self {
+        Self {
+            began_at: rfc3339(failure.began_at),
+            failed_at: rfc3339(failure.failed_at),
+            reason: failure.reason,
+            ended_at: failure.ended_at.map(rfc3339),
+        }
+    }
 }
 
 /// How far a follower has come in one sale.
@@ -50,11 +87,13 @@ struct FollowerSaleJson {
     events_behind: u64,
 }
 
-impl From<FollowerStatus> for FollowerJson {
-    fn from(status: FollowerStatus) -> Self {
+impl FollowerJson {
+    fn new(status: FollowerStatus, now: Timestamp) -> Self {
+        let is_on = status.is_on(now);
         let events_behind = status.count_behind();
         let sales = status.sales.into_iter().take(SALES_MAX).map(Into::into).collect();
-        Self { name: status.name, events_behind, sales }
+        let failure = status.failure.map(Into::into);
+        Self { name: status.name, is_on, events_behind, sales, failure }
     }
 }
 
@@ -86,5 +125,7 @@ async fn list_followers(
 ) -> Result<Json<FollowersJson>, Problem> {
     let heads = followers::published_heads(app.shop.engine.views());
     let statuses = followers::list(&app.shop.store, &heads).await?;
-    Ok(Json(FollowersJson { items: statuses.into_iter().map(Into::into).collect() }))
+    let now = (app.shop.now)();
+    let items = statuses.into_iter().map(|status| FollowerJson::new(status, now));
+    Ok(Json(FollowersJson { items: items.collect() }))
 }

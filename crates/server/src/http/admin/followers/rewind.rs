@@ -1,4 +1,4 @@
-//! `POST /admin/followers/{name}/rewind`: sets a follower back, so that it delivers a sale's events again.
+//! `POST /admin/followers/{name}/rewind`: sets a follower back, so that it goes through a sale's events again.
 
 use crate::http::AppState;
 use crate::http::extract::{AdminSession, Json, Path};
@@ -40,8 +40,10 @@ struct RewoundJson {
 
 /// Set a follower back.
 ///
-/// It delivers the sale's events after `seq` again, within about a second. Receivers may see them twice. The projector drops the
-/// sale's rows and writes them again from the first event on; lists show less until it has caught up.
+/// It goes through the sale's events after `seq` again, within about a second. Kafka gets them again, with the same ids; `webhooks` and
+/// `mail` write the deliveries and mails that are missing. A delivery is deleted after 30 days: endpoints get such an event again, with the
+/// same id. The projector drops the sale's rows and writes them again
+/// from the first event on; lists show less until it has caught up.
 #[utoipa::path(
     post,
     path = "/api/v1/admin/followers/{name}/rewind",

@@ -9,6 +9,7 @@ use crate::http::caller::RequestCaller;
 use crate::http::limits::{LimitClass, LimitKey};
 use crate::http::problem::{Problem, kind};
 use crate::http::v1::auth::{guess_limits, sign_in_origin};
+use crate::mail::language::BuyerLanguage;
 use crate::shop::accounts::{
     self, AccountProfile, AccountRefusal, AccountRegistration, FullName, LoginName, PlainPassword,
 };
@@ -39,7 +40,7 @@ pub(super) async fn login(
     LenientBody(fields): LenientBody,
 ) -> Result<DialectReply, DialectError> {
     state.count_request(LimitClass::Auth, LimitKey::from_address(caller.address)).await?;
-    let (username, password) = (require_text(&fields, "username")?, require_text(&fields, "password")?);
+    let (username, password) = (require_text(&fields, "username")?, require_password(&fields)?);
     // A text that no account can have is as wrong as any other.
     let wrong = || refuse(AccountRefusal::BadCredentials);
     let name = LoginName::Username(username.trim().parse().map_err(|_| wrong())?);
@@ -59,7 +60,7 @@ fn read_registration(
 ) -> Result<(AccountRegistration, Option<FullName>), DialectError> {
     let username = require_text(fields, "username")?;
     let email = require_text(fields, "email")?;
-    let password = require_text(fields, "password")?;
+    let password = require_password(fields)?;
     let full_name = fields.text("fullName")?.filter(|name| !name.trim().is_empty());
     let registration = AccountRegistration {
         email: email.trim().parse().map_err(|_| wrong_field("email", "must be an e-mail address"))?,
@@ -69,6 +70,7 @@ fn read_registration(
             .map_err(|_| wrong_field("username", "must be 3 to 32 letters, digits, '_', '.' or '-'"))?,
         password: PlainPassword::from_lenient_client(password)
             .map_err(|_| wrong_field("password", "must be 6 to 256 characters"))?,
+        language: BuyerLanguage::default(),
     };
     let full_name = full_name.map(|name| name.parse()).transpose();
     let full_name = full_name.map_err(|_| wrong_field("fullName", "must be 1 to 200 characters"))?;
@@ -78,6 +80,12 @@ fn read_registration(
 fn require_text(fields: &LenientFields, name: &'static str) -> Result<String, DialectError> {
     let text = fields.text(name)?.filter(|text| !text.trim().is_empty());
     text.ok_or_else(|| wrong_field(name, "is required"))
+}
+
+/// Blanks are a password too.
+fn require_password(fields: &LenientFields) -> Result<String, DialectError> {
+    let password = fields.text("password")?.filter(|password| !password.is_empty());
+    password.ok_or_else(|| wrong_field("password", "is required"))
 }
 
 fn wrong_field(field: &'static str, reason: &'static str) -> DialectError {

@@ -20,7 +20,7 @@ pub(super) const MADE_BY: &str = "drop";
 pub(super) async fn find_sale(state: &DialectContext) -> Result<Option<ListedSale>, DialectError> {
     let shop = &state.app.shop;
     if let Some(name) = &state.settings.drop_sale {
-        return Ok(sales::find_named_or_refresh(shop, name).await);
+        return Ok(sales::find_chosen_or_refresh(shop, Some(name)).await);
     }
     refresh_listings(shop).await?;
     Ok(find_made_sale(shop).or_else(|| sales::find_current(shop)))

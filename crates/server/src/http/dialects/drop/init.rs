@@ -21,9 +21,10 @@ pub(super) const REQUIRED: [&str; 4] = ["startTime", "endTime", "totalStock", "p
 pub(super) async fn init_sale(
     State(state): State<DialectState>,
     caller: RequestCaller,
-    LenientBody(fields): LenientBody,
+    body: Result<LenientBody, DialectError>,
 ) -> Result<DialectReply, DialectError> {
     state.require_admin(&caller).await?;
+    let LenientBody(fields) = body?;
     if state.settings.drop_sale.is_some() {
         let message =
             "this server sells the sale of --drop-sale; change that sale, or start without the setting";

@@ -1,6 +1,7 @@
 //! The calls of `drop` that only read.
 
 use super::super::error::DialectError;
+use super::super::fields::decode_path_text;
 use super::super::reply::DialectReply;
 use super::super::{DialectContext, DialectState};
 use super::USER;
@@ -13,7 +14,6 @@ use crate::shop::single_orders;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use documents::moment::rfc3339;
-use percent_encoding::percent_decode_str;
 use sale::{OrderStatus, Timestamp};
 use serde_json::{Map, Value, json};
 
@@ -60,7 +60,7 @@ pub(super) async fn show_user(
     State(state): State<DialectState>,
     uri: Uri,
 ) -> Result<DialectReply, DialectError> {
-    let name = percent_decode_str(uri.path().strip_prefix(USER).unwrap_or_default()).decode_utf8_lossy();
+    let name = decode_path_text(uri.path().strip_prefix(USER).unwrap_or_default());
     let guest = DialectGuest::new(GuestOrigin::Drop, &name)
         .map_err(|error| DialectError::bad_request(error.to_string()))?;
     let Some(sale) = find_sale(&state).await? else {

@@ -30,13 +30,14 @@ struct SignedInDocument {
 pub(super) async fn sign_up(
     State(state): State<DialectState>,
     caller: RequestCaller,
-    LenientBody(fields): LenientBody,
+    body: Result<LenientBody, DialectError>,
 ) -> Result<DialectReply, DialectError> {
     count_attempt(&state, &caller).await?;
     if state.settings.admin == DialectAdmin::Closed {
         let message = "Unauthorized: sign-ups are closed here; make an admin with `doorbuster admin create`";
         return Err(DialectError::new(StatusCode::UNAUTHORIZED, message).code(kind::UNAUTHORIZED.code));
     }
+    let LenientBody(fields) = body?;
     let email = read_email(&fields)?;
     let password = fields.text("password")?.ok_or_else(|| invalid("password is required"))?;
     let password = PlainPassword::from_lenient_client(password)
@@ -68,10 +69,11 @@ pub(super) async fn sign_in(
     Ok(DialectReply::ok(&SignedInDocument::from(signed_in)))
 }
 
-/// Ends the session of the token, if there is one.
+/// Ends the session of the token, if there is one. The body says nothing, but it must be one that can be read.
 pub(super) async fn sign_out(
     State(state): State<DialectState>,
     caller: RequestCaller,
+    _body: LenientBody,
 ) -> Result<DialectReply, DialectError> {
     if let Some(session) = caller.session {
         accounts::logout(&state.app.shop.accounts, session).await?;

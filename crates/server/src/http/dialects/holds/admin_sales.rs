@@ -4,7 +4,7 @@ use super::super::error::DialectError;
 use super::super::fields::{LenientBody, LenientFields, LenientQuery, PathId};
 use super::super::reply::DialectReply;
 use super::super::{DialectContext, DialectState};
-use super::documents::{CANCELLED, ON_SCHEDULE, SaleDocument, ShownSale, load_shown_sales};
+use super::documents::{AmountDocument, CANCELLED, ON_SCHEDULE, SaleDocument, ShownSale, load_shown_sales};
 use super::request::{PageNumber, find_sale, invalid, read_text, require_admin, require_sale};
 use super::{MADE_BY, PROVIDER};
 use crate::http::caller::RequestCaller;
@@ -67,9 +67,10 @@ pub(super) async fn show(
 pub(super) async fn create(
     State(state): State<DialectState>,
     caller: RequestCaller,
-    LenientBody(fields): LenientBody,
+    body: Result<LenientBody, DialectError>,
 ) -> Result<DialectReply, DialectError> {
     require_admin(&state, &caller).await?;
+    let LenientBody(fields) = body?;
     let (product, sale) = read_draft(&state, &fields)?;
     let made = sales::create_with_product(&state.app.shop, product, sale).await?.map_err(refuse_edit)?;
     let id = made.view.id;
@@ -81,9 +82,10 @@ pub(super) async fn edit(
     State(state): State<DialectState>,
     caller: RequestCaller,
     PathId(id): PathId,
-    LenientBody(fields): LenientBody,
+    body: Result<LenientBody, DialectError>,
 ) -> Result<DialectReply, DialectError> {
     let session = require_admin(&state, &caller).await?;
+    let LenientBody(fields) = body?;
     let sale = require_sale(&state, &id).await?;
     let wanted = WantedSale::read(&fields, &sale)?;
     let shop = &state.app.shop;
@@ -178,7 +180,7 @@ impl WantedSale {
             starts_at: fields.moment("startsAt")?,
             ends_at: fields.moment("endsAt")?,
             quantity: read_quantity(fields, Some(sale.view.counters.quantity))?,
-            price: read_price(fields, policy.unit_price.currency)?,
+            price: read_edited_price(fields, policy.unit_price)?,
             is_cancelled: match read_text(fields, "status")?.as_deref() {
                 None => None,
                 Some(CANCELLED) => Some(true),
@@ -261,6 +263,14 @@ fn read_price(fields: &LenientFields, currency: Currency) -> Result<Option<Money
     let minor =
         minor.ok_or_else(|| invalid("pricePerUnit is not an amount of the sale's currency, or too large"))?;
     Ok(Some(Money { minor, currency }))
+}
+
+/// The price of an edit. The sale's own price is sent as it was shown, which in some currencies has three decimals.
+fn read_edited_price(fields: &LenientFields, shown: Money) -> Result<Option<Money>, DialectError> {
+    match fields.text("pricePerUnit") {
+        Ok(Some(text)) if text.trim() == AmountDocument(shown).to_text() => Ok(Some(shown)),
+        _ => read_price(fields, shown.currency),
+    }
 }
 
 fn check_period(starts_at: Timestamp, ends_at: Timestamp) -> Result<(), DialectError> {

@@ -15,15 +15,21 @@ use serde_json::value::RawValue;
 /// An amount as a JSON number in whole units of its currency.
 pub(super) struct AmountDocument(pub(super) Money);
 
-impl Serialize for AmountDocument {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+impl AmountDocument {
+    /// The number, as it stands in a document.
+    pub(super) fn to_text(&self) -> String {
         let text = format_decimal(self.0);
         // `99.90` is the same number as `99.9`, which is how the clients write it.
-        let text = match text.contains('.') {
+        match text.contains('.') {
             true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
             false => text,
-        };
-        RawValue::from_string(text).map_err(serde::ser::Error::custom)?.serialize(serializer)
+        }
+    }
+}
+
+impl Serialize for AmountDocument {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        RawValue::from_string(self.to_text()).map_err(serde::ser::Error::custom)?.serialize(serializer)
     }
 }
 

@@ -4,11 +4,11 @@ use super::super::error::DialectError;
 use super::super::fields::{LenientBody, LenientFields, LenientQuery};
 use super::super::reply::DialectReply;
 use super::super::{DialectContext, DialectState};
-use super::METHOD;
 use super::documents::{OrderDocument, PageDocument};
 use super::request::{
     BuyerInSale, PageNumber, find_sale, invalid, parse_guest, read_sale, read_text, sale_unknown,
 };
+use super::{METHOD, PROVIDER};
 use crate::http::limits::{LimitClass, LimitKey};
 use crate::http::problem::kind;
 use crate::shop::Shop;
@@ -184,6 +184,10 @@ impl<'a> BuyerCall<'a> {
     async fn begin(state: &'a DialectContext, fields: &LenientFields) -> Result<Self, DialectError> {
         let BuyerInSale { guest, sale } = BuyerInSale::read(fields)?;
         let sale = find_counted(state, &guest, &sale).await?;
+        if !checkout::is_payable_through(&state.app.shop, &sale, PROVIDER) {
+            count_call(state, &guest, LimitClass::Read).await?;
+            return Err(refuse_unpayable(&sale.listing.provider));
+        }
         let turn = match state.app.limits {
             Some(_) => Some(state.app.shop.hold_calls.lock((sale.view.id, guest.buyer())).await),
             None => None,
@@ -281,6 +285,14 @@ fn join_message(refusal: Refusal) -> &'static str {
         Refusal::LimitReached => "You have reached the limit of this flash sale",
         _ => "The line cannot be joined now",
     }
+}
+
+/// A sale that was made after the start: one that was there already would have been in its way.
+fn refuse_unpayable(provider: &str) -> DialectError {
+    let message = format!(
+        "This flash sale takes payments through {provider}, and a confirmation here names no method of it; buy on the shop's own pages"
+    );
+    DialectError::new(StatusCode::CONFLICT, message).code(kind::PAYMENT_UNAVAILABLE.code)
 }
 
 fn refuse_checkout(refusal: CheckoutRefusal) -> DialectError {

@@ -21,9 +21,10 @@ const AMOUNT_DEFAULT: u32 = 100;
 pub(super) async fn set_status(
     State(state): State<DialectState>,
     caller: RequestCaller,
-    LenientBody(fields): LenientBody,
+    body: Result<LenientBody, DialectError>,
 ) -> Result<DialectReply, DialectError> {
     state.require_admin(&caller).await?;
+    let LenientBody(fields) = body?;
     let status = match fields.text("status")?.as_deref() {
         Some("open") => open_sale(&state).await?,
         Some("closed") => close_sale(&state).await?,
@@ -54,9 +55,10 @@ pub(super) async fn close(
 pub(super) async fn restock(
     State(state): State<DialectState>,
     caller: RequestCaller,
-    LenientBody(fields): LenientBody,
+    body: Result<LenientBody, DialectError>,
 ) -> Result<DialectReply, DialectError> {
     state.require_admin(&caller).await?;
+    let LenientBody(fields) = body?;
     let target = match fields.whole_number("amount")? {
         None | Some(0) => AMOUNT_DEFAULT,
         Some(amount) => {
@@ -92,19 +94,28 @@ async fn close_sale(state: &DialectContext) -> Result<&'static str, DialectError
     let Some(sale) = find_sale(state).await.filter(|sale| !sale.view.phase(now).is_over()) else {
         return Ok(describe_gate(None, now));
     };
+    // It could not be opened again here.
+    check_is_sold_here(&sale)?;
     let closed = sales::apply_action(shop, sale.view.id, SaleAction::Pause).await?.map_err(refuse)?;
     Ok(describe_gate(Some(&closed), shop.engine.now()))
 }
 
 /// The sale, if it is one that the dialect sells.
 async fn require_sale(state: &DialectContext) -> Result<ListedSale, DialectError> {
-    let conflict = |message| DialectError::new(StatusCode::CONFLICT, message);
-    let sale = find_sale(state).await;
-    let sale = sale.ok_or_else(|| conflict("there is no sale").code(kind::SALE_UNKNOWN.code))?;
-    if !sale.sells_at_once() {
-        return Err(conflict("the sale has a line or takes payments; the turnstile does not sell it"));
-    }
+    let Some(sale) = find_sale(state).await else {
+        let missing = DialectError::new(StatusCode::CONFLICT, "there is no sale");
+        return Err(missing.code(kind::SALE_UNKNOWN.code));
+    };
+    check_is_sold_here(&sale)?;
     Ok(sale)
+}
+
+fn check_is_sold_here(sale: &ListedSale) -> Result<(), DialectError> {
+    if sale.sells_at_once() {
+        return Ok(());
+    }
+    let message = "the sale has a line or takes payments; the turnstile does not sell it";
+    Err(DialectError::new(StatusCode::CONFLICT, message))
 }
 
 /// 409 for what the law refuses.

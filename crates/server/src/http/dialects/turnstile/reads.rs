@@ -1,7 +1,7 @@
 //! The calls of `turnstile` that only read.
 
 use super::super::error::DialectError;
-use super::super::fields::LenientQuery;
+use super::super::fields::{LenientQuery, decode_path_text};
 use super::super::reply::DialectReply;
 use super::super::{DialectContext, DialectState};
 use super::{is_accepted, read_sale, resolve_product};
@@ -9,7 +9,6 @@ use crate::http::ops;
 use crate::shop::sales;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
-use percent_encoding::percent_decode_str;
 use serde_json::json;
 
 const STOCK: &str = "/stock/";
@@ -34,7 +33,7 @@ pub(super) async fn show_stock_of(
     uri: Uri,
 ) -> Result<DialectReply, DialectError> {
     let path = uri.path().strip_prefix("/api").unwrap_or(uri.path());
-    let product = percent_decode_str(path.strip_prefix(STOCK).unwrap_or_default()).decode_utf8_lossy();
+    let product = decode_path_text(path.strip_prefix(STOCK).unwrap_or_default());
     describe_stock(&state, &product).await
 }
 

@@ -1,10 +1,11 @@
 //! `POST /api/v1/auth/register`: creates a buyer's account and signs it in.
 
-use super::{SignedInReply, sign_in_origin};
+use super::{SignedInReply, parse_language, sign_in_origin};
 use crate::http::AppState;
 use crate::http::caller::RequestCaller;
-use crate::http::extract::{FieldErrors, Json};
+use crate::http::extract::{FieldErrors, Json, PreferredLanguage};
 use crate::http::problem::Problem;
+use crate::mail::language::BuyerLanguage;
 use crate::shop::accounts::{self, AccountRegistration, PlainPassword};
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
@@ -24,6 +25,9 @@ pub(super) struct RegisterBody {
     /// None of the most common passwords.
     #[schema(format = Password, min_length = 8, max_length = 256)]
     password: String,
+    /// The language of the shop's mails: `en`, `de` or `ar`. Without it the one that `Accept-Language` prefers.
+    #[schema(pattern = "^(en|de|ar)$", nullable = false)]
+    language: Option<String>,
 }
 
 /// Creates a buyer's account and signs it in.
@@ -33,22 +37,27 @@ pub(super) struct RegisterBody {
 pub(super) async fn register(
     State(app): State<AppState>,
     Extension(caller): Extension<RequestCaller>,
+    PreferredLanguage(preferred): PreferredLanguage,
     Json(body): Json<RegisterBody>,
 ) -> Result<(StatusCode, Json<SignedInReply>), Problem> {
-    let (registration, network) = (body.validate()?, sign_in_origin(caller).network);
+    let (registration, network) = (body.validate(preferred)?, sign_in_origin(caller).network);
     let signed_in = accounts::register(&app.shop.accounts, registration, network).await??;
     Ok((StatusCode::CREATED, Json(signed_in.into())))
 }
 
 impl RegisterBody {
-    fn validate(self) -> Result<AccountRegistration, Problem> {
+    fn validate(self, preferred: BuyerLanguage) -> Result<AccountRegistration, Problem> {
         let mut fields = FieldErrors::new();
         let email = fields.check("/email", self.email.parse());
         let username = fields.check("/username", self.username.parse());
         let password = fields.check("/password", PlainPassword::try_from(self.password));
-        match (email, username, password) {
-            (Some(email), Some(username), Some(password)) => {
-                Ok(AccountRegistration { email, username, password })
+        let language = match self.language {
+            None => Some(preferred),
+            Some(code) => fields.check("/language", parse_language(&code)),
+        };
+        match (email, username, password, language) {
+            (Some(email), Some(username), Some(password), Some(language)) => {
+                Ok(AccountRegistration { email, username, password, language })
             }
             _ => Err(fields.into_problem()),
         }

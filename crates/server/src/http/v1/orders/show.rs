@@ -7,7 +7,7 @@ use crate::shop::orders;
 use crate::shop_documents::order_document;
 use axum::extract::State;
 use documents::OrderDocument;
-use sale::OrderId;
+use sale::{OrderId, OrderStatus};
 
 /// One order of the buyer.
 #[utoipa::path(
@@ -26,5 +26,11 @@ pub(super) async fn show(
     Path(order): Path<OrderId>,
 ) -> Result<Json<OrderDocument>, Problem> {
     let order = orders::find(&app.shop, session.buyer, order).await?;
+    if let Some(order) = &order
+        && order.requires_payment
+        && matches!(order.view.status, OrderStatus::Pending { .. })
+    {
+        app.shop.payments.wake_viewed_order(order.view.id);
+    }
     order.map(|order| Json(order_document(&app.shop, &order))).ok_or(Problem::new(&kind::ORDER_UNKNOWN))
 }

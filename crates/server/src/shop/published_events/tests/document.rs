@@ -3,8 +3,11 @@
 
 use super::*;
 use crate::store::payment_events::{PaymentEventRow, PaymentEventState};
-use documents::published_event::{EventFamily, data_schema};
+use documents::published_event::{
+    EventFamily, TEST_EVENT_NAME, TestEventDocument, data_schema, test_data_schema, test_event_type,
+};
 use sale::{SaleState, Tape};
+use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -92,6 +95,8 @@ async fn publish_payments() -> Vec<PublishedEvent> {
             no,
             payment: Uuid::from_u128(0x0190_f3a4_0000_7000_8000_0000_0000_0003),
             state,
+            part: None,
+            step: state.step(),
             order: sale::tape::order("o1"),
             sale: SaleId(Uuid::from_u128(0x0190_f3a4_0000_7000_8000_0000_0000_0002)),
             buyer: sale::tape::buyer("alice"),
@@ -117,6 +122,12 @@ async fn examples() -> BTreeMap<EventType, PublishedEventDocument> {
     examples
 }
 
+/// The test of an endpoint, which is none of the types that can be subscribed to.
+async fn example_test() -> TestEventDocument {
+    let [endpoint, test] = [4, 5].map(|no| Uuid::from_u128(0x0190_f3a4_0000_7000_8000_0000_0000_0000 + no));
+    publisher().await.addresses().test_document(endpoint, test, sale::tape::ORIGIN)
+}
+
 #[tokio::test]
 async fn the_document_shows_every_type_and_every_field_as_the_code_has_them() {
     let examples = examples().await;
@@ -125,7 +136,7 @@ async fn the_document_shows_every_type_and_every_field_as_the_code_has_them() {
     assert!(missing.is_empty(), "no example of {missing:?}");
     let text = std::fs::read_to_string(DOCUMENT).unwrap();
     let at = text.find(GENERATED).expect("the document has the generated part");
-    let generated = write_reference(&examples);
+    let generated = write_reference(&examples, &example_test().await);
     if std::env::var_os("DOORBUSTER_WRITE_DOCS").is_some() {
         std::fs::write(DOCUMENT, format!("{}{generated}", &text[..at])).unwrap();
         return;
@@ -146,38 +157,50 @@ async fn every_example_is_valid_for_the_schema_of_its_type_and_is_read_as_it_was
         let text = serde_json::to_string(document).unwrap();
         assert_eq!(serde_json::from_str::<PublishedEventDocument>(&text).unwrap(), *document);
     }
+    let test = example_test().await;
+    let schema = jsonschema::validator_for(&test_data_schema(&test.dataschema)).unwrap();
+    assert!(schema.is_valid(&serde_json::to_value(&test.data).unwrap()));
+    assert!(!schema.is_valid(&serde_json::json!({"message": "of no endpoint"})));
 }
 
 /// The part of the document that is made from the code.
-fn write_reference(examples: &BTreeMap<EventType, PublishedEventDocument>) -> String {
+fn write_reference(
+    examples: &BTreeMap<EventType, PublishedEventDocument>,
+    test: &TestEventDocument,
+) -> String {
     let mut text = GENERATED.to_owned();
+    let write_heading = |text: &mut String, title: &str| {
+        write!(text, "\n### Of `{title}`\n\n| field | form | types | meaning |\n| --- | --- | --- | --- |\n")
+            .unwrap();
+    };
     for (family, title) in [
         (EventFamily::Sale, "sale"),
         (EventFamily::Line, "line"),
         (EventFamily::Order, "order"),
         (EventFamily::Payment, "payment"),
     ] {
-        write!(
-            text,
-            "\n### Of `{title}.…`\n\n| field | form | types | meaning |\n| --- | --- | --- | --- |\n"
-        )
-        .unwrap();
+        write_heading(&mut text, &format!("{title}.…"));
         let types = EventType::ALL.into_iter().filter(|known| known.family() == family);
-        text += &field_rows(&types.collect::<Vec<EventType>>());
+        let schemas = types.map(|known| (known.short_name(), data_schema(known, "-")));
+        text += &field_rows(&schemas.collect::<Vec<(&str, Value)>>());
     }
+    let test_schema = test_data_schema("-");
+    let test_meaning = test_schema["description"].as_str().unwrap().to_owned();
+    write_heading(&mut text, TEST_EVENT_NAME);
+    text += &field_rows(&[(TEST_EVENT_NAME, test_schema)]);
     text += "\n## Types\n";
-    for (event_type, document) in examples {
-        let example = example_text(document);
-        let (name, meaning) = (event_type.as_str(), event_type.description());
+    let mut write_type = |name: &str, meaning: &str, example: &str| {
         write!(text, "\n### `{name}`\n\n{meaning}\n\n```json\n{example}\n```\n").unwrap();
+    };
+    for (event_type, document) in examples {
+        write_type(event_type.as_str(), event_type.description(), &example_text(document));
     }
+    write_type(&test_event_type(), &test_meaning, &example_text(test));
     text
 }
 
 /// A row for each field that a type of the family has.
-fn field_rows(types: &[EventType]) -> String {
-    let schemas: Vec<(EventType, Value)> =
-        types.iter().map(|known| (*known, data_schema(*known, "-"))).collect();
+fn field_rows(schemas: &[(&str, Value)]) -> String {
     let mut fields: Vec<&String> = Vec::new();
     for name in schemas.iter().flat_map(|(_, schema)| schema["properties"].as_object().unwrap().keys()) {
         if !fields.contains(&name) {
@@ -186,19 +209,15 @@ fn field_rows(types: &[EventType]) -> String {
     }
     let mut rows = String::new();
     for name in fields {
-        let having: Vec<&(EventType, Value)> =
+        let having: Vec<&(&str, Value)> =
             schemas.iter().filter(|(_, schema)| !schema["properties"][name].is_null()).collect();
         let is_always = having.iter().all(|(_, schema)| {
             schema["required"].as_array().unwrap().iter().any(|required| required == name.as_str())
         });
-        let of = if having.len() == types.len() {
+        let of = if having.len() == schemas.len() {
             "all".to_owned()
         } else {
-            having
-                .iter()
-                .map(|(known, _)| format!("`{}`", known.short_name()))
-                .collect::<Vec<String>>()
-                .join(", ")
+            having.iter().map(|(name, _)| format!("`{name}`")).collect::<Vec<String>>().join(", ")
         };
         let schema = &having[0].1;
         let field = &schema["properties"][name];
@@ -241,7 +260,7 @@ fn find_reference(field: &Value) -> Option<&str> {
 }
 
 /// The document with a line for each field of it and of its data.
-fn example_text(document: &PublishedEventDocument) -> String {
+fn example_text(document: &impl Serialize) -> String {
     let mut lines: Vec<String> = Vec::new();
     for line in serde_json::to_string_pretty(document).unwrap().lines() {
         let (text, indent) = (line.trim_start(), line.len() - line.trim_start().len());

@@ -4,6 +4,7 @@ use super::super::outgoing::{OutgoingEvent, write_deliveries};
 use super::*;
 use crate::shop::ids;
 use crate::store::webhook_deliveries::DeliveryRow;
+use crate::store::webhook_endpoints::EndpointChanges;
 use crate::webhooks::address::{AddressPolicy, WebhookUrl};
 use crate::webhooks::client::{SystemResolver, tls_config};
 use std::sync::Mutex;
@@ -226,8 +227,8 @@ async fn a_receiver_that_is_gone_gets_nothing_more_until_it_is_enabled_again() {
     assert_eq!(receiver.count_requests(), 1);
 
     receiver.behave(|_, _| ReceiverAction::status(200));
-    let enabled = EndpointRow { disabled: None, failing_since: None, ..tables.read(&endpoint).await };
-    assert!(rows::update(&tables.store, &enabled).await.unwrap());
+    let enabled = EndpointChanges { enabled: Some(true), ..EndpointChanges::default() };
+    rows::update(&tables.store, endpoint.id, &enabled, tables.now()).await.unwrap().unwrap();
     tables.wake.notify_one();
     eventually("what waited is sent", HANG_LIMIT, async || receiver.count_requests() == 3).await;
     assert!(event_ids(&receiver.requests()).contains(&waiting));
@@ -288,6 +289,39 @@ async fn an_overloaded_endpoint_gets_nothing_before_its_time_but_what_a_merchant
     eventually("a success ends the pause", HANG_LIMIT, async || receiver.count_requests() == 3).await;
     assert_eq!(tables.read(&endpoint).await.paused_until, None);
     sender.stop().await;
+}
+
+#[tokio::test]
+async fn a_pause_is_made_neither_shorter_nor_ended_by_replies_to_what_was_sent_before_it() {
+    let tables = WebhookTables::open().await;
+    let receiver = WebhookReceiver::with_status(200);
+    let (endpoint, _) = tables.endpoint(&receiver).await;
+    tables.events(&[&endpoint], 4).await;
+    let mut waiting = tables.deliveries(&endpoint).await;
+    let mut sender = WebhookSender::new(tables.dependencies());
+    let mut record = async |pause_when_sent: Option<Timestamp>, status: u16, retry_after: Option<&str>| {
+        // As a round does that finds the endpoint paused.
+        sender.troubled.insert(endpoint.id);
+        sender.unrecorded.push(FinishedTry {
+            endpoint: endpoint.id,
+            delivery: waiting.pop().unwrap().id,
+            version: 0,
+            step: 0,
+            pause_when_sent,
+            outcome: Ok(ReceiverReply {
+                status,
+                retry_after: retry_after.map(str::to_owned),
+                excerpt: String::new(),
+            }),
+        });
+        sender.record_results(&tables.store).await.unwrap();
+        tables.read(&endpoint).await.paused_until
+    };
+    let until = Some(schedule::after(tables.now(), Duration::from_secs(600)));
+    assert_eq!(record(None, 429, Some("600")).await, until);
+    assert_eq!(record(None, 502, Some("5")).await, until, "a shorter one changes nothing");
+    assert_eq!(record(None, 200, None).await, until, "it was sent before the pause");
+    assert_eq!(record(until, 200, None).await, None, "it was sent during the pause");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -362,6 +396,33 @@ async fn ten_thousand_deliveries_of_a_start_arrive_although_senders_are_killed_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_happened_in_an_hour_without_a_receiver_arrives_once_it_is_back() {
+    let tables = WebhookTables::open().await;
+    let receiver = WebhookReceiver::with_status(500);
+    let (endpoint, _) = tables.endpoint(&receiver).await;
+    let sender = tables.start();
+    let mut ids = HashSet::new();
+    for _ in 0..12 {
+        ids.extend(tables.events(&[&endpoint], 10).await);
+        eventually("each was tried", HANG_LIMIT, async || event_ids(&receiver.requests()) == ids).await;
+        tables.advance(Duration::from_mins(5));
+    }
+    receiver.behave(|_, _| ReceiverAction::status(204));
+    eventually("all arrive", HANG_LIMIT, async || {
+        tables.advance(Duration::from_mins(6));
+        deliveries::count_pending(&tables.store, COUNTED_MAX).await.unwrap() == 0
+    })
+    .await;
+    let deliveries = tables.deliveries(&endpoint).await;
+    assert_eq!(deliveries.len(), ids.len());
+    let is_late = |row: &DeliveryRow| row.state == DeliveryState::Delivered && row.tries > 1;
+    assert!(deliveries.iter().all(is_late), "{deliveries:?}");
+    assert_eq!(event_ids(&receiver.requests()), ids, "nothing else came");
+    assert_eq!(tables.read(&endpoint).await.disabled, None);
+    sender.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_that_is_deleted_between_two_tries_gets_no_second_one() {
     let tables = WebhookTables::open().await;
     let receiver = WebhookReceiver::with_status(500);
@@ -370,6 +431,8 @@ async fn an_endpoint_that_is_deleted_between_two_tries_gets_no_second_one() {
     tables.event(&[&endpoint]).await;
     tables.wait_for_tries(&endpoint, 1).await;
     assert!(rows::mark_deleted(&tables.store, endpoint.id, tables.now()).await.unwrap());
+    // A round that has begun may have read the endpoint before.
+    tables.pass_a_round().await;
     tables.advance(Duration::from_secs(60));
     tables.pass_a_round().await;
     assert_eq!(receiver.count_requests(), 1);

@@ -1,0 +1,17 @@
+//! The Stripe provider against the stand-in for Stripe's API: what buyers do, lost replies, failures, refused keys and rights. A real server
+//! and the stand-in as processes, killed: [`kills`]. The whole shop over HTTP is in `tests/api/stripe.rs`.
+
+#![expect(clippy::unwrap_used, reason = "a test program: what fails ends it")]
+
+#[path = "../real/mod.rs"]
+#[expect(dead_code, reason = "the tests of whole drops use more")]
+mod real;
+
+mod process;
+mod support;
+
+mod failures;
+mod keys;
+mod kills;
+mod paying;
+mod refunds;
