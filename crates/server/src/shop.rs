@@ -70,6 +70,7 @@ pub struct Shop {
     pub tenancy: tenancy::Tenancy,
     pub catalogue: std::sync::Arc<catalogue::SaleCatalogue>,
     pub projected: follower_progress::FollowerProgress,
+    pub catch_up_timeouts: follower_progress::CatchUpTimeouts,
     pub lag: follower_lag::FollowerLag,
     pub attempts: attempts::AttemptBuffer,
     pub payments: Arc<payments::PaymentService>,

@@ -15,6 +15,7 @@ use crate::http::cors::Cors;
 use crate::http::limits::{RateLimit, RateLimits, shared};
 use crate::http::{edge, server};
 use crate::realtime;
+use crate::shop::follower_progress::CatchUpTimeouts;
 use crate::shop::public_url::PublicUrl;
 use clap::{Args, ValueEnum};
 use documents::EventAddresses;
@@ -114,6 +115,9 @@ pub struct Serve {
     /// How long a Valkey of the request limits is waited for; set by tests only.
     #[arg(skip)]
     pub limiter_timeouts: shared::LimiterTimeouts,
+    /// How long a read waits for the tables to catch up; set by tests only.
+    #[arg(skip)]
+    pub catch_up_timeouts: CatchUpTimeouts,
     /// Bytes of a request's body at most.
     #[arg(long, env = "DOORBUSTER_BODY_LIMIT", default_value_t = 64 << 10, value_parser = clap::value_parser!(u32).range(1024..=16 << 20), value_name = "BYTES")]
     pub body_limit: u32,

@@ -2,7 +2,7 @@
 //! reads more rows for one page than [`SCANNED_MAX`].
 
 use super::Shop;
-use super::dashboard::{BuyerSelector, CATCH_UP_TIMEOUT, find_buyers, find_named};
+use super::dashboard::{BuyerSelector, find_buyers, find_named};
 use crate::store::orders::{MATCHES_MAX, OrderRowFilter, SearchMatches};
 use crate::store::{StoreError, buyer_identities, orders};
 use sale::{BuyerId, EventSeq, OrderId, SaleId, Timestamp};
@@ -106,10 +106,10 @@ async fn wait_for_tables(shop: &Shop, sale: Option<SaleId>) {
     match sale {
         Some(sale) => {
             let seq = views.get(sale).map_or(EventSeq(0), |view| view.seq);
-            shop.projected.wait_for(sale, seq, CATCH_UP_TIMEOUT).await;
+            shop.projected.wait_for(sale, seq, shop.catch_up_timeouts.admin).await;
         }
         None => {
-            shop.projected.wait_for_all(views, CATCH_UP_TIMEOUT).await;
+            shop.projected.wait_for_all(views, shop.catch_up_timeouts.admin).await;
         }
     }
 }

@@ -8,14 +8,11 @@ use crate::store::{StoreError, accounts, attempts, buyer_identities, guests, ord
 use sale::{BuyerId, EventSeq, LineMember, OrderStatus, SaleId, Ticket};
 use serde::Deserialize;
 use std::collections::HashMap;
-use std::time::Duration;
 
 pub use crate::store::attempts::{AttemptFilter, AttemptRow};
 pub use crate::store::buyer_identities::BuyerIdentity;
 pub use crate::store::orders::StatusTotals;
 
-/// How long an admin's page waits for the tables to catch up with the ledger.
-pub(super) const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(1);
 /// Guests of one name who are found.
 const NAMESAKES_MAX: u32 = 19;
 /// The last minute, in milliseconds.
@@ -69,7 +66,7 @@ impl From<String> for BuyerSelector {
 /// When the tables do not answer.
 pub async fn load_overview(shop: &Shop, sale: ListedSale) -> Result<DashboardOverview, StoreError> {
     let id = sale.listing.sale;
-    shop.projected.wait_for(id, sale.view.seq, CATCH_UP_TIMEOUT).await;
+    shop.projected.wait_for(id, sale.view.seq, shop.catch_up_timeouts.admin).await;
     let projected = shop.projected.delivered_seq(id);
     let since = shop.engine.now().plus_ms(-MINUTE_MS);
     Ok(DashboardOverview {
@@ -168,7 +165,7 @@ pub async fn list_attempts(
     limit: u32,
 ) -> Result<(RowsWithBuyers<AttemptRow>, u64), StoreError> {
     let seq = shop.engine.views().get(sale).map_or(EventSeq(0), |view| view.seq);
-    shop.projected.wait_for(sale, seq, CATCH_UP_TIMEOUT).await;
+    shop.projected.wait_for(sale, seq, shop.catch_up_timeouts.admin).await;
     let rows = attempts::list(&shop.store, sale, filter, limit).await?;
     let counted = attempts::count_aggregated(&shop.store, sale).await?;
     let people = find_buyers(shop, rows.iter().filter_map(|row| row.buyer)).await?;

@@ -10,6 +10,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 
+/// How long a read waits for the tables to catch up with the ledger, before it reads them as they are.
+#[derive(Clone, Copy, Debug)]
+pub struct CatchUpTimeouts {
+    /// A buyer's question about how a place in line ended.
+    pub place: Duration,
+    /// The pages of admins.
+    pub admin: Duration,
+}
+
+impl Default for CatchUpTimeouts {
+    fn default() -> Self {
+        Self { place: Duration::from_millis(500), admin: Duration::from_secs(1) }
+    }
+}
+
 /// The last event of each sale that a follower has delivered; clones share it.
 #[derive(Clone, Default)]
 pub struct FollowerProgress {

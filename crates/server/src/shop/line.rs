@@ -9,10 +9,7 @@ use crate::store::StoreError;
 use crate::store::queue::{self, QueueEntryStatus};
 use engine::{Decision, EngineError, ExtendedAdmission, JoinedLine, SaleView};
 use sale::{Availability, BuyerId, LinePosition, Refusal, SaleId, SalePhase, Ticket, Timestamp};
-use std::time::Duration;
 
-/// How long a reply waits for the tables to catch up with the ledger, before it says how a place ended.
-const CATCH_UP_TIMEOUT: Duration = Duration::from_millis(500);
 /// So long after the end of a sale a buyer is still answered how the place ended: a day, in milliseconds.
 const ENDED_PLACES_KEPT_MS: i64 = 86_400_000;
 
@@ -140,7 +137,7 @@ pub async fn find_position(
     if view.policy.line_opens_at().is_none() || now >= view.policy.ends_at.plus_ms(ENDED_PLACES_KEPT_MS) {
         return Ok(None);
     }
-    shop.projected.wait_for(sale, view.seq, CATCH_UP_TIMEOUT).await;
+    shop.projected.wait_for(sale, view.seq, shop.catch_up_timeouts.place).await;
     let Some(row) = queue::find_newest(&shop.store, sale, buyer).await? else { return Ok(None) };
     let place = match row.status {
         QueueEntryStatus::Lapsed => PlaceStatus::Lapsed { at: row.changed_at },

@@ -3,7 +3,7 @@
 
 use super::Shop;
 use super::catalogue::CatalogueError;
-use super::dashboard::{BuyerIdentity, CATCH_UP_TIMEOUT, find_buyers};
+use super::dashboard::{BuyerIdentity, find_buyers};
 use super::holds::count_line;
 use super::order_pages::PageOffset;
 use super::unprojected::read_unprojected;
@@ -95,7 +95,7 @@ pub async fn list_members(shop: &Shop, sale: SaleId, page: PageOffset) -> Result
 /// When the tables do not answer.
 pub async fn load_summary(shop: &Shop, sale: SaleId) -> Result<LineSummary, CatalogueError> {
     let view = find_view(shop, sale)?;
-    shop.projected.wait_for(sale, view.seq, CATCH_UP_TIMEOUT).await;
+    shop.projected.wait_for(sale, view.seq, shop.catch_up_timeouts.admin).await;
     let lapsed = queue::count_lapsed(&shop.store, sale).await?;
     let view = find_view(shop, sale)?;
     Ok(LineSummary {

@@ -4,7 +4,7 @@
 
 use super::Shop;
 use super::catalogue::CatalogueError;
-use super::dashboard::{BuyerIdentity, BuyerSelector, CATCH_UP_TIMEOUT, find_buyers, find_named};
+use super::dashboard::{BuyerIdentity, BuyerSelector, find_buyers, find_named};
 use super::fresh_views::{list_selling, refresh_views};
 use super::orders::{OrderListError, with_price};
 use super::unprojected::read_unprojected;
@@ -111,7 +111,7 @@ pub async fn list_of_all(
     refresh_views(shop, list_selling(shop, sale).await?).await?;
     let filter = OffsetFilter { sale, buyers };
     if !find_lagging(shop, sale).is_empty() {
-        shop.projected.wait_for_all(shop.engine.views(), CATCH_UP_TIMEOUT).await;
+        shop.projected.wait_for_all(shop.engine.views(), shop.catch_up_timeouts.admin).await;
     }
     let mut tries = 0;
     loop {

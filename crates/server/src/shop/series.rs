@@ -2,7 +2,6 @@
 //! complete.
 
 use super::Shop;
-use super::dashboard::CATCH_UP_TIMEOUT;
 use super::sales::ListedSale;
 use crate::store::StoreError;
 use crate::store::series::{self, bucket_start};
@@ -107,7 +106,7 @@ pub async fn load_series(
 ) -> Result<SaleSeries, StoreError> {
     let id = sale.listing.sale;
     let now = shop.engine.now();
-    let is_complete = shop.projected.wait_for(id, sale.view.seq, CATCH_UP_TIMEOUT).await;
+    let is_complete = shop.projected.wait_for(id, sale.view.seq, shop.catch_up_timeouts.admin).await;
     let projected = shop.projected.delivered_seq(id);
     let complete_until = if is_complete {
         now

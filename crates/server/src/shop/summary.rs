@@ -2,7 +2,6 @@
 //! bounded rate. One is read at a time.
 
 use super::Shop;
-use super::dashboard::CATCH_UP_TIMEOUT;
 use super::sales::ListedSale;
 use crate::store::orders::StatusTotals;
 use crate::store::statistics::{self, SaleStatistics};
@@ -62,7 +61,7 @@ pub struct SaleSummary {
 /// When the tables do not answer.
 pub async fn load_summary(shop: &Shop, sale: ListedSale) -> Result<SaleSummary, StoreError> {
     let id = sale.listing.sale;
-    shop.projected.wait_for(id, sale.view.seq, CATCH_UP_TIMEOUT).await;
+    shop.projected.wait_for(id, sale.view.seq, shop.catch_up_timeouts.admin).await;
     let refusals = series::count_refusals_by_code(&shop.store, id).await?;
     let CachedSummary { seq, statistics, orders, .. } = load_cached(shop, id).await?;
     let refunded_parts_minor = payments::sum_parts_of_sale(&shop.store, id).await?;

@@ -110,15 +110,9 @@ pub async fn position(app: &TestApp, buyer: &SignedInUser, sale: &str) -> Value 
     find_place(app, buyer, sale).await.json()
 }
 
-/// The reply about a buyer's place. How a place ended is in the tables, and a busy machine may need longer for them than a request
-/// waits: it is asked again until it is known.
+/// The reply about a buyer's place.
 pub async fn find_place(app: &TestApp, buyer: &SignedInUser, sale: &str) -> HttpReply {
-    let path = format!("/api/v1/queue/position?flashSaleId={sale}");
-    eventually_some("the place is known", HANG_LIMIT, async || {
-        Some(app.get_as(&buyer.access, &path).await)
-            .filter(|reply| reply.status != StatusCode::SERVICE_UNAVAILABLE)
-    })
-    .await
+    app.get_as(&buyer.access, &format!("/api/v1/queue/position?flashSaleId={sale}")).await
 }
 
 /// The place in line of a buyer, once admitted.

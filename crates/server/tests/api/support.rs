@@ -9,6 +9,7 @@ use sale::time::Timestamp;
 use serde_json::{Value, json};
 use server::commands::instance::ServerInstance;
 use server::commands::settings::Serve;
+use server::shop::follower_progress::CatchUpTimeouts;
 use sqlx::AnyPool;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -17,10 +18,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 use test_servers::postgres::PostgresServer;
+use test_servers::wait::{HANG_LIMIT, eventually_some};
 use tokio::runtime::Handle;
 
 pub const PASSWORD: &str = "correct horse battery";
 pub const ADMIN_EMAIL: &str = "boss@example.com";
+
+/// A busy machine may write the tables so late. Where nothing writes them, a read takes so long.
+const CATCH_UP_LIMIT: Duration = Duration::from_secs(20);
 
 /// The machine's clock, turned by a test. Those who sleep look again often enough to notice that it was turned.
 struct ShiftedClock {
@@ -142,6 +147,7 @@ impl TestApp {
         ];
         let all = fixed.into_iter().chain(flags.iter().map(String::as_str));
         let mut settings = Serve::from_flags(all).unwrap();
+        settings.catch_up_timeouts = CatchUpTimeouts { place: CATCH_UP_LIMIT, admin: CATCH_UP_LIMIT };
         change(&mut settings);
         let turned = Arc::clone(&clock);
         let clock_of = move |not_before, _| {
@@ -205,11 +211,22 @@ impl TestApp {
     }
 
     pub async fn get(&self, path: &str) -> HttpReply {
-        HttpReply::send(self.request(Method::GET, path)).await
+        self.read(path, |request| request).await
     }
 
     pub async fn get_as(&self, token: &str, path: &str) -> HttpReply {
-        HttpReply::send(self.request(Method::GET, path).bearer_auth(token)).await
+        self.read(path, |request| request.bearer_auth(token)).await
+    }
+
+    /// Sends a request that changes nothing. The API is asked again while it replies with 503, as clients do: the tables of a busy machine
+    /// may need longer than a request waits.
+    async fn read(&self, path: &str, complete: impl Fn(RequestBuilder) -> RequestBuilder) -> HttpReply {
+        let is_api = path.starts_with("/api/");
+        eventually_some(path, HANG_LIMIT, async || {
+            let reply = HttpReply::send(complete(self.request(Method::GET, path))).await;
+            (!is_api || reply.status != StatusCode::SERVICE_UNAVAILABLE).then_some(reply)
+        })
+        .await
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> HttpReply {

@@ -157,6 +157,7 @@ pub(super) async fn open_shop(
         tenancy,
         catalogue,
         projected: FollowerProgress::default(),
+        catch_up_timeouts: settings.catch_up_timeouts,
         lag: FollowerLag::new(projector.lag_events.clone(), projector.lag_seconds.clone()),
         attempts,
         payments,
