@@ -1,6 +1,13 @@
-//! Random histories: a seeded source of chance, and the search for a shorter history that fails, too.
+//! Random histories: a seeded source of chance, a run of many histories, and the search for a shorter one that fails, too.
 
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+/// Runs that look for a shorter history that fails, at most.
+pub const SHRINK_RUNS_MAX: u32 = 150;
 
 /// SplitMix64: small, seeded, the same everywhere.
 #[derive(Clone, Debug)]
@@ -32,6 +39,67 @@ pub trait HistoryPlan {
     /// The same without some steps.
     #[must_use]
     fn without(&self, skipped: Range<usize>) -> Self;
+}
+
+/// A test that plays random histories.
+pub struct HistoryTest {
+    /// `PREFIX_HISTORIES` says how many histories a run has, and `PREFIX_SEED` is the seed of a single one.
+    pub prefix: &'static str,
+    /// Histories of a run, unless the variable says how many.
+    pub histories: u64,
+    /// The command that plays them, without the variables.
+    pub command: &'static str,
+}
+
+impl HistoryTest {
+    /// Plays the histories of seeds 1, 2, 3 …, one on each core at a time, and returns what each ended with, in no order. The first that
+    /// panics ends the test: it is described without what does not matter.
+    pub fn play_all<P, R>(
+        &self,
+        from_seed: impl Fn(u64) -> P + Sync,
+        describe: impl Fn(&P) -> String,
+        play: impl Fn(&P) -> R + Sync,
+    ) -> Vec<R>
+    where
+        P: HistoryPlan,
+        R: Send,
+    {
+        let seeds = match self.read_number("SEED") {
+            Some(seed) => seed..=seed,
+            None => 1..=self.read_number("HISTORIES").unwrap_or(self.histories),
+        };
+        let try_play = |plan: &P| catch_unwind(AssertUnwindSafe(|| play(plan))).ok();
+        let next = AtomicU64::new(*seeds.start());
+        let (ends, failed) = (Mutex::new(Vec::new()), Mutex::new(None));
+        let work = || {
+            while failed.lock().unwrap().is_none() {
+                let seed = next.fetch_add(1, Ordering::Relaxed);
+                if !seeds.contains(&seed) {
+                    return;
+                }
+                match try_play(&from_seed(seed)) {
+                    Some(end) => ends.lock().unwrap().push(end),
+                    None => *failed.lock().unwrap() = Some(seed),
+                }
+            }
+        };
+        thread::scope(|scope| {
+            for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+                scope.spawn(work);
+            }
+        });
+        if let Some(seed) = failed.into_inner().unwrap() {
+            let fails = |plan: &P| try_play(plan).is_none();
+            let story = describe(&shrink(from_seed(seed), SHRINK_RUNS_MAX, fails));
+            panic!("replay with: {}_SEED={seed} {}\n{story}", self.prefix, self.command);
+        }
+        ends.into_inner().unwrap()
+    }
+
+    fn read_number(&self, name: &str) -> Option<u64> {
+        let name = format!("{}_{name}", self.prefix);
+        std::env::var(&name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is no number")))
+    }
 }
 
 /// A shorter history that fails, too: ever smaller parts are left out, in `runs_max` runs at most.
@@ -84,5 +152,24 @@ mod tests {
         };
         assert_eq!(shrink(NumberPlan(numbers.clone()), 1_000, fails).0, [2_000, 3_000]);
         assert_eq!(shrink(NumberPlan(numbers), 0, fails).0.len(), 90, "it ends with its runs");
+    }
+
+    const TEST: HistoryTest = HistoryTest { prefix: "NO_SUCH", histories: 50, command: "cargo test" };
+
+    fn plan_of(seed: u64) -> NumberPlan {
+        NumberPlan(vec![0, seed, 0])
+    }
+
+    #[test]
+    fn each_history_is_played_once() {
+        let mut ends = TEST.play_all(plan_of, |plan| format!("{plan:?}"), |plan| plan.0[1]);
+        ends.sort_unstable();
+        assert_eq!(ends, (1..=50).collect::<Vec<_>>());
+    }
+
+    #[test]
+    #[should_panic(expected = "replay with: NO_SUCH_SEED=33 cargo test\nNumberPlan([33])")]
+    fn a_history_that_fails_is_described_with_its_seed() {
+        TEST.play_all(plan_of, |plan| format!("{plan:?}"), |plan| assert!(!plan.0.contains(&33)));
     }
 }

@@ -13,17 +13,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
-use test_servers::histories::{self, SeededRandom, shrink};
+use test_servers::histories::{self, HistoryTest, SeededRandom};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
-/// Histories of a run, unless `PAYMENTS_HISTORIES` says how many.
-const HISTORIES: u64 = 60;
+const TEST: HistoryTest = HistoryTest {
+    prefix: "PAYMENTS",
+    histories: 60,
+    command: "cargo test -p server --test payments whatever_happens",
+};
 const STEPS: u32 = 70;
 const BUYERS: u64 = 4;
 const UNITS: u32 = 4;
-/// Runs that look for a shorter history with the same end, at most.
-const SHRINK_RUNS_MAX: u32 = 150;
 
 /// The steps of histories by chance.
 struct StepChance(SeededRandom);
@@ -93,22 +94,10 @@ impl StepChance {
 
 #[test]
 fn whatever_happens_the_provider_holds_the_money_of_the_confirmed_orders() {
-    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    let seeds = match number("PAYMENTS_SEED") {
-        Some(seed) => seed..=seed,
-        None => 1..=number("PAYMENTS_HISTORIES").unwrap_or(HISTORIES),
-    };
-    let is_whole = seeds.clone().count() > 1;
+    let ends = TEST.play_all(HistoryPlan::from_seed, HistoryPlan::describe, play);
+    let is_whole = ends.len() > 1;
     let (mut seen, mut read) = (BTreeSet::new(), BTreeSet::new());
-    for seed in seeds {
-        let plan = HistoryPlan::from_seed(seed);
-        let Ok((charges, answers)) = std::panic::catch_unwind(|| play(&plan)) else {
-            let fails = |plan: &HistoryPlan| std::panic::catch_unwind(|| play(plan)).is_err();
-            let story = shrink(plan, SHRINK_RUNS_MAX, fails).describe();
-            panic!(
-                "replay with: PAYMENTS_SEED={seed} cargo test -p server --test payments whatever_happens\n{story}"
-            );
-        };
+    for (charges, answers) in ends {
         seen.extend(charges.into_iter().map(|(_, status, _)| status));
         read.extend(answers);
     }

@@ -5,17 +5,17 @@ use super::*;
 use futures::future::join_all;
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use test_servers::histories::{HistoryPlan, SeededRandom, shrink};
+use test_servers::histories::{HistoryPlan, HistoryTest, SHRINK_RUNS_MAX, SeededRandom, shrink};
 
 const BUYERS: usize = 6;
 const STEPS: usize = 14;
-/// Histories of a run, unless `STRIPE_HISTORIES` says how many; `STRIPE_SEED` is a single one.
-const HISTORIES: u64 = 4;
+const TEST: HistoryTest = HistoryTest {
+    prefix: "STRIPE",
+    histories: 4,
+    command: "cargo test -p server --test api whatever_happens",
+};
 /// So many histories meet all that is rare.
-const HISTORIES_THAT_MEET_ALL: u64 = 200;
-/// Runs that look for a shorter history with the same end, at most.
-const SHRINK_RUNS_MAX: u32 = 150;
+const HISTORIES_THAT_MEET_ALL: usize = 200;
 /// How long the shop waits for a reply of Stripe: short, because some never come.
 const ATTEMPT: Duration = Duration::from_millis(300);
 
@@ -244,23 +244,9 @@ impl BuyerStory {
 
 #[test]
 fn whatever_happens_stripe_keeps_the_money_of_the_confirmed_orders() {
-    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    let seeds = match number("STRIPE_SEED") {
-        Some(seed) => seed..=seed,
-        None => 1..=number("STRIPE_HISTORIES").unwrap_or(HISTORIES),
-    };
-    let is_long = *seeds.end() - *seeds.start() >= HISTORIES_THAT_MEET_ALL;
-    let mut seen = BTreeSet::new();
-    for seed in seeds {
-        let plan = MoneyPlan::from_seed(seed);
-        let Some(ends) = play(&plan) else {
-            let story = shrink(plan, SHRINK_RUNS_MAX, |plan| play(plan).is_none()).describe();
-            panic!(
-                "replay with: STRIPE_SEED={seed} cargo test -p server --test api whatever_happens\n{story}"
-            );
-        };
-        seen.extend(ends);
-    }
+    let histories = TEST.play_all(MoneyPlan::from_seed, MoneyPlan::describe, play);
+    let is_long = histories.len() >= HISTORIES_THAT_MEET_ALL;
+    let seen: BTreeSet<String> = histories.into_iter().flatten().collect();
     for end in ["captured won", "captured lost", "refunded won", "voided lost"] {
         assert!(!is_long || seen.contains(end), "histories should end in every way, not only in {seen:?}");
     }
@@ -284,12 +270,12 @@ fn a_history_that_fails_is_described_without_what_does_not_matter() {
     assert_eq!(steps, ["OpenDispute", "RefundOrder"], "{story}");
 }
 
-/// Plays a history. How its payments and their disputes ended; `None` when it fails.
-fn play(plan: &MoneyPlan) -> Option<BTreeSet<String>> {
+/// Plays a history: how its payments and their disputes ended.
+fn play(plan: &MoneyPlan) -> BTreeSet<String> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let played = catch_unwind(AssertUnwindSafe(|| runtime.block_on(play_stories(plan))));
+    let ends = runtime.block_on(play_stories(plan));
     runtime.shutdown_background();
-    played.ok()
+    ends
 }
 
 async fn play_stories(plan: &MoneyPlan) -> BTreeSet<String> {
