@@ -19,8 +19,6 @@ use test_servers::redis::RedisServer;
 use test_servers::wait::{HANG_LIMIT, eventually};
 use tokio::time::{sleep, timeout};
 
-/// Every request gets a reply, at the latest when the engine's own timeouts have passed; a caller without one hangs.
-pub const REPLY_LIMIT: Duration = Duration::from_secs(20);
 const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
 pub const SALE: u64 = 1;
@@ -130,7 +128,7 @@ pub async fn announce(engine: &Engine, quantity: u32, hold_s: u32) {
 pub async fn insist(engine: &Engine, sale: SaleId, command: Command) -> CommandReply {
     let insisting = async {
         loop {
-            let response = timeout(REPLY_LIMIT, engine.command(sale, command.clone()));
+            let response = timeout(HANG_LIMIT, engine.command(sale, command.clone()));
             match response.await.expect("a reply") {
                 Ok(answer) => return answer,
                 Err(EngineError::NotRecorded | EngineError::Overloaded) => sleep(RETRY_INTERVAL).await,

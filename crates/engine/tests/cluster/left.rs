@@ -1,13 +1,14 @@
 //! What an instance decided and did not record, because it died in between: others record it once, and until then no reply depends on
 //! it.
 
-use crate::fixture::{ClusterFixture, REPLY_LIMIT, SALE, announce, buy, is_order, reserve};
+use crate::fixture::{ClusterFixture, SALE, announce, buy, is_order, reserve};
 use crate::support::{buyer_id, order_id, sale_id};
 use engine::RunningEngine;
 use engine::decide::{BatchDecider, Reply, Request};
 use sale::CommandOutcome;
 use sqlx::{Connection, PgConnection};
 use test_servers::postgres::PostgresServer;
+use test_servers::wait::HANG_LIMIT;
 use tokio::time::timeout;
 
 /// Decides a purchase and does not record it.
@@ -61,10 +62,10 @@ async fn no_reply_depends_on_an_event_that_is_not_recorded() {
     sqlx::query(lock).execute(&mut *holding).await.unwrap();
     decide_without_recording(&fixture, 1).await;
     // Until it is recorded, a repetition, a query and a refusal that depends on it each return an error within the limit.
-    let ask = |command| timeout(REPLY_LIMIT, engine.engine.command(sale_id(SALE), command));
+    let ask = |command| timeout(HANG_LIMIT, engine.engine.command(sale_id(SALE), command));
     assert!(ask(reserve(1)).await.unwrap().is_err());
     assert!(ask(reserve(2)).await.unwrap().is_err());
-    assert!(timeout(REPLY_LIMIT, engine.engine.buyer(sale_id(SALE), buyer_id(1))).await.unwrap().is_err());
+    assert!(timeout(HANG_LIMIT, engine.engine.buyer(sale_id(SALE), buyer_id(1))).await.unwrap().is_err());
     assert_eq!(engine.engine.views().get(sale_id(SALE)).unwrap().counters.held, 0, "nor is it shown");
     holding.rollback().await.unwrap();
     assert!(

@@ -11,11 +11,10 @@ use sale::{
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use test_servers::wait::HANG_LIMIT;
 use uuid::Uuid;
 
 const SALE: SaleId = SaleId(Uuid::from_u128(1));
-/// Far longer than any step takes.
-const TIMEOUT: Duration = Duration::from_secs(20);
 
 pub fn a_full_disk_is_reported_and_recording_resumes() {
     let folder = tempfile::tempdir().unwrap();
@@ -95,7 +94,7 @@ pub fn run_on_full_disk(folder: &Path, how: &str) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let running = start(folder).unwrap();
     runtime.block_on(async {
-        tokio::time::timeout(TIMEOUT, fill_and_free(&running, &disk)).await.expect("service resumes");
+        tokio::time::timeout(HANG_LIMIT, fill_and_free(&running, &disk)).await.expect("service resumes");
     });
     running.stop();
     start(folder).unwrap().stop();

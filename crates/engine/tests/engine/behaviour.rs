@@ -16,7 +16,7 @@ use sale::{
     AdmissionMode, Command, CommandOutcome, Event, LedgerEntry, LinePosition, ReleaseCause, SaleId, Timestamp,
 };
 use std::sync::Arc;
-use std::time::Duration;
+use test_servers::wait::HANG_LIMIT;
 
 on_every_ledger!(
     a_hold_expires_by_itself_and_its_unit_goes_to_the_next_in_line,
@@ -29,8 +29,6 @@ on_every_ledger!(
 );
 
 const SALE: u64 = 1;
-/// Far longer than any step takes; a broken engine fails the tests and does not hang them.
-const TIMEOUT: Duration = Duration::from_secs(20);
 
 async fn ask(running: &RunningEngine, command: Command) -> CommandOutcome {
     running.engine.command(sale_id(SALE), command).await.unwrap().outcome
@@ -48,7 +46,7 @@ async fn recorded(running: &RunningEngine, sale: SaleId, is_it: impl Fn(&Event) 
             changes.changed().await.unwrap();
         }
     };
-    tokio::time::timeout(TIMEOUT, found).await.expect("the event is recorded in time")
+    tokio::time::timeout(HANG_LIMIT, found).await.expect("the event is recorded in time")
 }
 
 const LINE: AdmissionMode =
@@ -187,7 +185,7 @@ async fn stop_answers_everything_that_was_taken(home: TestLedger) {
     for (call, early) in call.into_iter().zip(early) {
         let answer = match early {
             Some(answer) => answer,
-            None => tokio::time::timeout(TIMEOUT, call).await.expect("answered by then"),
+            None => tokio::time::timeout(HANG_LIMIT, call).await.expect("answered by then"),
         };
         orders +=
             u32::from(matches!(answer.expect("taken, so not refused").outcome, CommandOutcome::Order { .. }));

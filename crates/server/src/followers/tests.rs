@@ -34,11 +34,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use test_servers::wait::HANG_LIMIT;
 use uuid::Uuid;
 
 const SALE: SaleId = SaleId(Uuid::from_u128(0xABCD));
 const START: Timestamp = Timestamp(1_000_000);
-const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What a history is made of: a number for the command, two for its arguments, and milliseconds that pass before it.
 type HistoryStep = (u8, u8, u8, u16);
@@ -366,7 +366,7 @@ async fn a_transaction_that_is_not_committed_leaves_nothing() {
     drop(writing);
     let (progress, counts) = (FollowerProgress::default(), ProjectorCounts::default());
     let projector = fixture.start_projector(&progress, &counts);
-    assert!(progress.wait_for(SALE, entries.last().unwrap().seq, TIMEOUT).await);
+    assert!(progress.wait_for(SALE, entries.last().unwrap().seq, HANG_LIMIT).await);
     ExpectedTables::read(&fixture.store, SALE).await.assert_match(&entries);
     series::assert_table_matches(&fixture.store, &entries).await;
     assert_eq!(counts.follower.failed.get(), 0);
@@ -384,7 +384,7 @@ async fn two_projectors_do_not_write_twice() {
     let (one, other) = (FollowerProgress::default(), FollowerProgress::default());
     let projectors = [fixture.start_projector(&one, &counts), fixture.start_projector(&other, &counts)];
     let last = entries.last().unwrap().seq;
-    assert!(one.wait_for(SALE, last, TIMEOUT).await && other.wait_for(SALE, last, TIMEOUT).await);
+    assert!(one.wait_for(SALE, last, HANG_LIMIT).await && other.wait_for(SALE, last, HANG_LIMIT).await);
     let tables = ExpectedTables::read(&fixture.store, SALE).await;
     tables.assert_match(&entries);
     series::assert_table_matches(&fixture.store, &entries).await;
@@ -410,7 +410,7 @@ async fn an_older_ledger_that_is_restored_is_noticed_even_when_it_has_grown_sinc
     let (progress, counts) = (FollowerProgress::default(), ProjectorCounts::default());
     let projector = fixture.start_projector(&progress, &counts);
     let before = fixture.ledger().await.last().unwrap().seq;
-    assert!(progress.wait_for(SALE, before, TIMEOUT).await);
+    assert!(progress.wait_for(SALE, before, HANG_LIMIT).await);
     stop(projector).await;
     fixture.close().await;
 
@@ -425,7 +425,7 @@ async fn an_older_ledger_that_is_restored_is_noticed_even_when_it_has_grown_sinc
     assert!(entries.last().unwrap().seq > before);
     let (progress, counts) = (FollowerProgress::default(), ProjectorCounts::default());
     let projector = fixture.start_projector(&progress, &counts);
-    assert!(progress.wait_for(SALE, entries.last().unwrap().seq, TIMEOUT).await);
+    assert!(progress.wait_for(SALE, entries.last().unwrap().seq, HANG_LIMIT).await);
     assert_eq!(counts.own.rebuilds.get(), 1);
     ExpectedTables::read(&fixture.store, SALE).await.assert_match(&entries);
     series::assert_table_matches(&fixture.store, &entries).await;

@@ -394,7 +394,7 @@ async fn ten_admins_at_once_do_not_overlook_each_other() {
         merchant.post("/flash-sales", &body).await.json()["slug"].as_str().unwrap().to_owned()
     });
     let all = futures::future::join_all(each);
-    let mut slugs = tokio::time::timeout(Duration::from_secs(60), all).await.unwrap();
+    let mut slugs = tokio::time::timeout(HANG_LIMIT, all).await.unwrap();
     slugs.sort();
     slugs.dedup();
     assert_eq!(slugs.len(), 10);

@@ -518,7 +518,7 @@ async fn webhooks_have_metrics() {
         let url = format!("http://{}/metrics", app.instance.metrics_address);
         app.http.get(url).send().await.unwrap().text().await.unwrap()
     };
-    eventually("the endpoint is disabled", Duration::from_secs(60), async || {
+    eventually("the endpoint is disabled", HANG_LIMIT, async || {
         metrics().await.contains("doorbuster_webhook_endpoints_disabled_total 1")
     })
     .await;

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
 use test_servers::ReservedPort;
 use test_servers::nginx::NginxServer;
 use test_servers::postgres::PostgresServer;
+use test_servers::wait::{HANG_LIMIT, eventually};
 
 /// A drop that is over in a few seconds, also in a debug build.
 const SMALL: &[(&str, &str)] = &[
@@ -443,8 +443,7 @@ async fn an_instance_that_is_killed_behind_a_proxy_keeps_every_promise() {
     let run = RehearseProcess::start(&[&small(&[("--per-second", "4")]), &flags]);
     for _ in 0..2 {
         let before = sold(&instance).await;
-        let more = async { while sold(&instance).await < before + 3 {} };
-        tokio::time::timeout(Duration::from_secs(60), more).await.expect("the crowd buys");
+        eventually("the crowd buys", HANG_LIMIT, async || sold(&instance).await >= before + 3).await;
         instance.kill();
         instance.launch().await;
     }
@@ -456,7 +455,6 @@ async fn an_instance_that_is_killed_behind_a_proxy_keeps_every_promise() {
 
 /// Units that are sold, in all sales.
 async fn sold(instance: &ServerProcess) -> u64 {
-    tokio::time::sleep(Duration::from_millis(20)).await;
     let list = instance.get("/api/v1/flash-sales", None).await;
     list["items"].as_array().unwrap().iter().map(|sale| sale["sold"].as_u64().unwrap()).sum()
 }
@@ -508,16 +506,11 @@ async fn an_instance_that_dies_and_stays_dead_ends_the_rehearsal() {
     let url = ["--url", instance.url.as_str(), "--admin-email", EMAIL, "--admin-password", PASSWORD];
     let run =
         RehearseProcess::start(&[&small(&[("--hold", "60s"), ("--token-key", key.to_str().unwrap())]), &url]);
-    let sold = async {
-        loop {
-            let list = instance.get("/api/v1/flash-sales", None).await;
-            if list["items"].as_array().unwrap().iter().any(|sale| sale["held"] != 0) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), sold).await.expect("the crowd buys");
+    eventually("the crowd buys", HANG_LIMIT, async || {
+        let list = instance.get("/api/v1/flash-sales", None).await;
+        list["items"].as_array().unwrap().iter().any(|sale| sale["held"] != 0)
+    })
+    .await;
     instance.kill();
     let ended = run.wait_for_result().await;
     assert_eq!(ended.code(), Some(1), "{}", ended.output_text());

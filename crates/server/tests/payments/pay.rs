@@ -7,6 +7,7 @@ use server::payments::ProviderTimeouts;
 use server::shop::payments::{PayRequest, PaymentError, PaymentRefusal};
 use server::store::payments::PaymentState;
 use std::time::Duration;
+use test_servers::wait::HANG_LIMIT;
 
 async fn open_fixture(quantity: u32) -> (tempfile::TempDir, PaymentFixture, sale::SaleId) {
     let folder = tempfile::tempdir().unwrap();
@@ -358,7 +359,7 @@ async fn a_client_that_hangs_up_leaves_nothing_between_two_steps() {
     }
     assert_eq!(refused(fixture.pay(buyer(1), order, APPROVE).await), PaymentRefusal::InFlight);
     fixture.provider.release_calls();
-    assert!(fixture.payments.drain(Duration::from_secs(20)).await);
+    assert!(fixture.payments.drain(HANG_LIMIT).await);
     assert_eq!(fixture.status(order).await, OrderStatus::Confirmed);
     fixture.assert_books_agree([buyer(1)], sale).await;
 }

@@ -33,6 +33,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use test_servers::postgres::PostgresServer;
+use test_servers::wait::HANG_LIMIT;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -91,7 +92,7 @@ impl FaultyProvider {
     pub async fn wait_until_hanging(&self) {
         let mut hanging = self.hanging.subscribe();
         let hangs = hanging.wait_for(|hanging| *hanging > 0);
-        tokio::time::timeout(Duration::from_secs(20), hangs).await.expect("a call should hang").unwrap();
+        tokio::time::timeout(HANG_LIMIT, hangs).await.expect("a call should hang").unwrap();
     }
 
     /// Lets all hanging calls go on, and no more hang.
@@ -231,8 +232,7 @@ pub enum TablesOn {
 
 /// A provider that may take its time.
 fn long_timeouts() -> ProviderTimeouts {
-    let limit = Duration::from_secs(60);
-    ProviderTimeouts { authorise: limit, other: limit, list: limit }
+    ProviderTimeouts { authorise: HANG_LIMIT, other: HANG_LIMIT, list: HANG_LIMIT }
 }
 
 impl PaymentFixture {

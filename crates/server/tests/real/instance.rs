@@ -1,7 +1,7 @@
 //! A real `doorbuster serve` or `worker` in its own folder, which can be killed and started again on the same folder and port.
 
 use super::retrying_client::{RequestTally, RetryingClient};
-use reqwest::StatusCode;
+use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use server::commands::instance::TOKEN_KEY_FILE;
 use sqlx::Connection;
@@ -227,32 +227,42 @@ impl ServerProcess {
     }
 
     pub async fn get(&self, path: &str, token: Option<&str>) -> Value {
-        let mut request = self.client.get(format!("{}{path}", self.url));
-        if let Some(token) = token {
-            request = request.bearer_auth(token);
-        }
-        let reply = request.send().await.unwrap();
-        let status = reply.status();
-        let body = reply.text().await.unwrap();
-        assert!(status.is_success(), "GET {path}: {status} {body}");
-        serde_json::from_str(&body).unwrap()
+        self.send_until_answered(Method::GET, path, token, |request| request).await
     }
 
-    /// Sends a request until it is no 503, as clients do with one key for all tries: a busy machine may not record in time.
+    /// Sends a request with one key for all tries, as clients do.
     pub async fn post(&self, path: &str, body: &Value, token: Option<&str>) -> Value {
-        let (url, key) = (format!("{}{path}", self.url), uuid::Uuid::new_v4().to_string());
-        let (status, text) = eventually_some(&url, HANG_LIMIT, async || {
-            let mut request = self.client.post(&url).header("Idempotency-Key", &key).json(body);
+        let key = uuid::Uuid::new_v4().to_string();
+        self.send_until_answered(Method::POST, path, token, |request| {
+            request.header("Idempotency-Key", &key).json(body)
+        })
+        .await
+    }
+
+    /// Sends a request until it succeeds. It is sent again after a 503, since a busy machine may not record or read in time, and while
+    /// its first try is still under way.
+    async fn send_until_answered(
+        &self,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+        complete: impl Fn(RequestBuilder) -> RequestBuilder,
+    ) -> Value {
+        let what = format!("{method} {}{path}", self.url);
+        let (status, text) = eventually_some(&what, HANG_LIMIT, async || {
+            let mut request = self.client.request(method.clone(), format!("{}{path}", self.url));
             if let Some(token) = token {
                 request = request.bearer_auth(token);
             }
-            let reply = request.send().await.unwrap();
+            let reply = complete(request).send().await.unwrap();
             let status = reply.status();
             let text = reply.text().await.unwrap();
-            (status != StatusCode::SERVICE_UNAVAILABLE).then_some((status, text))
+            let is_early =
+                status == StatusCode::SERVICE_UNAVAILABLE || text.contains("\"request_in_flight\"");
+            (!is_early).then_some((status, text))
         })
         .await;
-        assert!(status.is_success(), "POST {path}: {status} {text}");
+        assert!(status.is_success(), "{what}: {status} {text}");
         serde_json::from_str(&text).unwrap()
     }
 
