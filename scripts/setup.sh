@@ -63,6 +63,15 @@ if [ "${1:-test}" != build ] && ! kafka_exists; then
     touch target/tools/kafka/complete
 fi
 
+# Optional: without stripe-mock, which has the published description of Stripe's API, the test that needs it says so
+# (crates/server/tests/stripe/request_shapes.rs). Go is not installed for it: that of Debian 12 is too old.
+stripe_mock=v0.203.0
+if [ "${1:-test}" = test ] && have go &&
+    [[ $(go version -m target/tools/stripe-mock 2>/dev/null) != *stripe-mock$'\t'$stripe_mock* ]]; then
+    say "Fetching stripe-mock …"
+    GOBIN="$PWD/target/tools" go install "github.com/stripe/stripe-mock@$stripe_mock" || say "stripe-mock could not be fetched."
+fi
+
 # Optional: without the peer's packages the benchmark leaves out the peer and says so.
 if [ "${1:-}" = bench ] && have npm && [ ! benches/peer/node_modules/.package-lock.json -nt benches/peer/package-lock.json ]; then
     say "Installing the packages of benches/peer …"

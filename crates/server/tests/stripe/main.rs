@@ -1,5 +1,6 @@
 //! The Stripe provider against the stand-in for Stripe's API: what buyers do, lost replies, failures, refused keys and rights. A real server
-//! and the stand-in as processes, killed: [`kills`]. The whole shop over HTTP is in `tests/api/stripe.rs`.
+//! and the stand-in as processes, killed: [`kills`]. Each request against Stripe's published description: [`request_shapes`]. The whole shop
+//! over HTTP is in `tests/api/stripe.rs`.
 
 #![expect(clippy::unwrap_used, reason = "a test program: what fails ends it")]
 
@@ -15,3 +16,4 @@ mod keys;
 mod kills;
 mod paying;
 mod refunds;
+mod request_shapes;

@@ -1,6 +1,7 @@
 //! A provider on a stand-in of its own.
 
 use sale::{BuyerId, Money, OrderId, SaleId, Timestamp};
+use server::clock::TimeSource;
 use server::payments::stripe::StripeProvider;
 use server::payments::stripe::client::{ClientDependencies, ClientTimeouts, StripeClient};
 use server::payments::{AuthorisationResult, IntentId, PaymentProvider, PaymentStatus, ProviderPayment};
@@ -30,15 +31,8 @@ impl StripeFixture {
         let stand_in = StripeStandIn::start();
         let clock = Arc::new(AtomicI64::new(START.0));
         let now = Arc::clone(&clock);
-        let client = StripeClient::new(ClientDependencies {
-            origin: stand_in.url().parse().unwrap(),
-            key: TEST_KEY.parse().unwrap(),
-            tls: load_tls_config(),
-            now: Arc::new(move || Timestamp(now.load(Ordering::SeqCst))),
-            chance: Arc::new(|| 0.0),
-            timeouts: ClientTimeouts { attempt },
-            metrics: StripeMetrics::default(),
-        });
+        let now: TimeSource = Arc::new(move || Timestamp(now.load(Ordering::SeqCst)));
+        let client = build_client(stand_in.url(), now, attempt);
         Self { stand_in, provider: StripeProvider::new(Arc::new(client)), clock }
     }
 
@@ -81,6 +75,19 @@ impl StripeFixture {
         let session = self.stand_in.object(payment.reference.as_deref().unwrap()).unwrap();
         session["payment_intent"].as_str().unwrap().to_owned()
     }
+}
+
+/// A client of the API at this address.
+pub fn build_client(url: &str, now: TimeSource, attempt: Duration) -> StripeClient {
+    StripeClient::new(ClientDependencies {
+        origin: url.parse().unwrap(),
+        key: TEST_KEY.parse().unwrap(),
+        tls: load_tls_config(),
+        now,
+        chance: Arc::new(|| 0.0),
+        timeouts: ClientTimeouts { attempt },
+        metrics: StripeMetrics::default(),
+    })
 }
 
 pub fn money(minor: i64, currency: &str) -> Money {
