@@ -122,7 +122,7 @@ impl StripeStandIn {
 
     /// Sends webhooks to this address from now on.
     pub fn send_webhooks_to(&self, url: &str) {
-        self.state.webhooks.set_target(url);
+        self.state.webhooks.set_targets(vec![url.to_owned()]);
     }
 
     pub fn set_webhook_mode(&self, mode: WebhookMode) {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use test_servers::ReservedPort;
 use test_servers::process::ProcessGuard;
-use test_servers::stripe::StripeStandIn;
+use test_servers::stripe::{API_VERSION, StripeStandIn, TEST_KEY};
 use test_servers::wait::{HANG_LIMIT, eventually};
 
 /// Address and file of the stand-in that this program is, when it is one.
@@ -58,6 +58,16 @@ impl StandInProcess {
         let text = reply.text().await.unwrap();
         assert!(status.is_success(), "{name} {form:?}: {status} {text}");
         serde_json::from_str(&text).unwrap()
+    }
+
+    /// The sessions of an order, as the API lists them.
+    pub async fn list_sessions(&self, order: &str) -> Vec<Value> {
+        let request = self.client.get(format!("{}/v1/checkout/sessions?limit=100", self.url));
+        let request = request.bearer_auth(TEST_KEY).header("Stripe-Version", API_VERSION);
+        let list: Value = request.send().await.unwrap().json().await.unwrap();
+        assert_eq!(list["has_more"], false, "{list}");
+        let sessions = list["data"].as_array().unwrap().iter();
+        sessions.filter(|session| session["client_reference_id"] == order).cloned().collect()
     }
 
     async fn launch(&mut self) {

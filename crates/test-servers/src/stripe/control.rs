@@ -16,8 +16,9 @@ pub(super) fn answer(state: &Arc<StandInState>, request: &StandInRequest) -> Sta
     let command = request.path.trim_start_matches("/control/");
     let done = match command {
         "webhooks" => {
+            // One receiver, or several with commas between.
             if !get("url").is_empty() {
-                state.webhooks.set_target(get("url"));
+                state.webhooks.set_targets(get("url").split(',').map(str::to_owned).collect());
             }
             match get("mode") {
                 "once" => state.webhooks.set_mode(WebhookMode::Once),
@@ -41,6 +42,12 @@ pub(super) fn answer(state: &Arc<StandInState>, request: &StandInRequest) -> Sta
         "buyer" => parse_choice(get("choice"))
             .ok_or_else(|| "unknown choice".to_owned())
             .and_then(|choice| state.change(|model| model.act_as_buyer(get("session"), choice)))
+            .map(|()| Value::Null),
+        "bank" => parse_bank_answer(get("answer"))
+            .ok_or_else(|| "unknown answer".to_owned())
+            .and_then(|is_accepted| {
+                state.change(|model| model.finish_processing(get("session"), is_accepted))
+            })
             .map(|()| Value::Null),
         "calls" => Ok(json!({"count": count_calls(state, get("path"))})),
         "session" => Ok(json!({"id": lock(&state.model).find_session(get("payment"))})),
@@ -86,4 +93,13 @@ fn parse_choice(text: &str) -> Option<BuyerChoice> {
         "challenge" => BuyerChoice::BeginChallenge,
         _ => return None,
     })
+}
+
+/// What the bank says to a payment that was submitted: whether it accepts it.
+fn parse_bank_answer(text: &str) -> Option<bool> {
+    match text {
+        "accept" => Some(true),
+        "decline" => Some(false),
+        _ => None,
+    }
 }

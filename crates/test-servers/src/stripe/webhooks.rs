@@ -1,5 +1,5 @@
-//! Webhooks of the stand-in: signed as Stripe signs them, sent once, twice, held back, in another order or never, and again while the receiver
-//! does not accept them.
+//! Webhooks of the stand-in: signed as Stripe signs them, sent to each receiver once, twice, held back, in another order or never, and again
+//! while one of them does not accept them.
 
 use super::{StandInState, TEST_WEBHOOK_SECRET, lock, now_s};
 use hmac::{Hmac, KeyInit, Mac};
@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 
 /// How long a receiver gets for a webhook.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -38,15 +39,15 @@ pub(crate) struct WebhookQueue {
 
 #[derive(Default)]
 struct QueueState {
-    target: Option<String>,
+    targets: Vec<String>,
     mode: WebhookMode,
     waiting: VecDeque<Value>,
     held: Vec<Value>,
 }
 
 impl WebhookQueue {
-    pub(super) fn set_target(&self, url: &str) {
-        lock(&self.inner).target = Some(url.to_owned());
+    pub(super) fn set_targets(&self, urls: Vec<String>) {
+        lock(&self.inner).targets = urls;
         self.changed.notify_one();
     }
 
@@ -84,9 +85,10 @@ impl WebhookQueue {
         queue.held.len() + queue.waiting.len()
     }
 
-    fn next(&self) -> Option<(String, Value)> {
+    fn next(&self) -> Option<(Vec<String>, Value)> {
         let queue = lock(&self.inner);
-        queue.target.clone().zip(queue.waiting.front().cloned())
+        let event = queue.waiting.front().filter(|_| !queue.targets.is_empty())?;
+        Some((queue.targets.clone(), event.clone()))
     }
 
     fn remove_first(&self) {
@@ -94,20 +96,26 @@ impl WebhookQueue {
     }
 }
 
-/// Sends webhooks, one after the other, for ever.
+/// Sends webhooks, one after the other, each to all receivers at once, for ever.
 pub(super) async fn deliver(state: Arc<StandInState>) {
     loop {
-        let Some((url, event)) = state.webhooks.next() else {
+        let Some((urls, event)) = state.webhooks.next() else {
             state.webhooks.changed.notified().await;
             continue;
         };
-        let sent = tokio::time::timeout(REPLY_TIMEOUT, send(&url, &event)).await;
-        if matches!(sent, Ok(Ok(200..=299))) {
+        let sending: JoinSet<bool> = urls.into_iter().map(|url| deliver_to(url, event.clone())).collect();
+        if sending.join_all().await.into_iter().all(std::convert::identity) {
             state.webhooks.remove_first();
         } else {
             tokio::time::sleep(RETRY_WAIT).await;
         }
     }
+}
+
+/// Sends an event to a receiver; whether it has accepted it.
+async fn deliver_to(url: String, event: Value) -> bool {
+    let sent = tokio::time::timeout(REPLY_TIMEOUT, send(&url, &event)).await;
+    matches!(sent, Ok(Ok(200..=299)))
 }
 
 /// Posts an event and returns the status of the reply.
