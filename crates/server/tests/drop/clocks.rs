@@ -75,7 +75,8 @@ async fn a_start_a_year_ahead_is_refused_only_where_no_time_service_keeps_the_cl
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hold_runs_out_while_the_clock_is_behind_and_the_process_is_killed_again_and_again() {
-    const HOLD_S: i64 = 6;
+    // Longer than two lives on a slow machine.
+    const HOLD_S: i64 = 20;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("clock");
     fs::write(&file, "0").unwrap();
@@ -101,7 +102,7 @@ async fn a_hold_runs_out_while_the_clock_is_behind_and_the_process_is_killed_aga
     let mut lives = 0;
     loop {
         lives += 1;
-        assert!(lives < 40, "the hold does not run out");
+        assert!(lives < 400, "the hold does not run out");
         instance.launch().await;
         let before = read_reached();
         let path = format!("/api/v1/orders/{order}");
