@@ -9,7 +9,7 @@ scripts/lint.sh
 
 step "unit tests"
 cargo test --locked --quiet -p sale -p engine -p rehearsal -p server \
-    --lib --test tapes --test auditor --test promises --test architecture
+    --lib --test tapes --test auditor --test promises --test architecture --test bench_figures
 
 # Installing the pages' packages takes longer than these tests, so it is left to web.sh.
 step "pages"

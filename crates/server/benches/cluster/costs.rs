@@ -2,6 +2,7 @@
 //! `docs/scaling.md` computes the needs of a larger drop from these numbers, so each is printed on its own.
 
 use super::Bench;
+use super::common::figures::BetterDirection;
 use super::ground::{self, BenchCluster, INSTANCES, Servers};
 use super::processor::{ProcessorTime, processes};
 use super::purchases::purchase;
@@ -38,6 +39,10 @@ pub fn processor(bench: &Bench<'_>) -> anyhow::Result<()> {
     );
     println!("| what | purchases | purchases/s | failed | instances | Redis | PostgreSQL | nginx | all |");
     println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
+    let record = |what: &str, used: ProcessorTime, purchases: u64| {
+        let each_us = used.all_us() as f64 / purchases as f64;
+        bench.measure.figures.record(&format!("{what}: µs a purchase"), BetterDirection::Lower, [each_us]);
+    };
     let mut bought = 0;
     for (what, count, is_proxied) in [
         ("1 instance", 1, false),
@@ -62,10 +67,12 @@ pub fn processor(bench: &Bench<'_>) -> anyhow::Result<()> {
             run.refused + run.errors,
             used.columns(made as f64)
         );
+        record(what, used, made);
     }
     ground.stop()?;
     let used = project(bench.servers, &ground)?;
     println!("| the tables, by a worker afterwards | {bought} | | | {} |", used.columns(bought as f64));
+    record("the tables, by a worker", used, bought);
     at_rest(bench)
 }
 

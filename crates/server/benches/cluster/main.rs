@@ -7,7 +7,7 @@
 //!
 //! `cargo bench -p server --bench cluster -- [--rounds=N] [--seconds=N] [--only=TEXT] [--big]`. `--only` takes the parts whose name
 //! holds the text: `instance`, `nginx`, `side by side`, `sales`, `price`, `processor`, `memory`, `ledger`. `--big` has a ledger of ten
-//! million rows too, which takes minutes more, and several GB of memory and disk.
+//! million rows too, which takes minutes more, and several GB of memory and disk. `--save=FILE` and `--compare=FILE`: docs/benchmarks.md.
 
 #![expect(clippy::print_stdout, reason = "a program whose output is a table")]
 
@@ -27,9 +27,11 @@ mod processor;
 
 use anyhow::Context;
 use common::bare::{self, BareServer};
+use common::figures::FigureLog;
 use common::wrk::Wrk;
 use ground::Servers;
 use ratios::Measure;
+use std::process::ExitCode;
 use std::time::Duration;
 
 /// Rows of the ledger that a state is folded from, and with `--big`.
@@ -59,16 +61,17 @@ pub struct Bench<'a> {
     rows_max: u64,
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     let args: Vec<String> = std::env::args().collect();
     if args.get(1).is_some_and(|arg| arg == "bare") {
-        return bare::serve(args.get(2).context("bare PORT")?.parse()?);
+        return bare::serve(args.get(2).context("bare PORT")?.parse()?).map(|()| ExitCode::SUCCESS);
     }
     let number = |name: &str, default: u64| {
         args.iter().find_map(|arg| arg.strip_prefix(name)?.parse().ok()).unwrap_or(default)
     };
     let only = args.iter().find_map(|arg| arg.strip_prefix("--only=")).unwrap_or("");
     let seconds = Duration::from_secs(number("--seconds=", 5));
+    let figures = FigureLog::start(&args, &format!("{} s", seconds.as_secs()));
 
     let servers = Servers::start()?;
     let bares: Vec<BareServer> =
@@ -76,15 +79,24 @@ fn main() -> anyhow::Result<()> {
     let wrk = Wrk::new(servers.folder.path(), seconds)?;
     let bench = Bench {
         servers: &servers,
-        measure: Measure { wrk: &wrk, bares: &bares, rounds: number("--rounds=", 3), seconds },
+        measure: Measure {
+            wrk: &wrk,
+            bares: &bares,
+            rounds: number("--rounds=", 3),
+            seconds,
+            figures: &figures,
+        },
         rows_max: if args.iter().any(|arg| arg == "--big") { ROWS_BIG } else { ROWS },
     };
     let measured = PARTS.iter().filter(|(name, _)| name.contains(only)).try_for_each(|(name, measure)| {
         println!("\n### {name}\n");
-        measure(&bench)
+        measure(&bench)?;
+        print!("{}", figures.close_table(&format!("cluster, {name}"))?);
+        anyhow::Ok(())
     });
     // Also of a run that failed, for its reason.
     println!("\n### What the instances said\n");
     servers.print_warnings()?;
-    measured
+    measured?;
+    Ok(ExitCode::from(figures.exit_code()))
 }

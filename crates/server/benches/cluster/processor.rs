@@ -40,12 +40,15 @@ impl ProcessorTime {
         }
     }
 
+    pub fn all_us(self) -> u64 {
+        self.instances_us + self.redis_us + self.postgres_us + self.nginx_us
+    }
+
     /// As columns, each divided by so many.
     pub fn columns(self, by: f64) -> String {
         let parts = [self.instances_us, self.redis_us, self.postgres_us, self.nginx_us];
-        let all: u64 = parts.iter().sum();
         let columns = parts.map(|us| format!("{:.1}", us as f64 / by));
-        format!("{} | **{:.1}**", columns.join(" | "), all as f64 / by)
+        format!("{} | **{:.1}**", columns.join(" | "), self.all_us() as f64 / by)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Measures requests beside the bare endpoint, and prints what came out as rows of a table.
 
 use super::common::bare::BareServer;
+use super::common::figures::{BetterDirection, FigureLog};
 use super::common::wrk::{Load, Run, Wrk};
 use std::time::Duration;
 use test_servers::nginx::NginxServer;
@@ -14,6 +15,7 @@ pub struct Measure<'a> {
     pub rounds: u64,
     /// How long each run takes.
     pub seconds: Duration,
+    pub figures: &'a FigureLog,
 }
 
 /// What is measured.
@@ -44,6 +46,10 @@ impl Round {
     pub fn ratio(&self) -> f64 {
         self.run.per_second() / self.bare_per_second
     }
+
+    fn ratio_to_proxied(&self) -> Option<f64> {
+        self.proxied_per_second.map(|proxied| self.run.per_second() / proxied)
+    }
 }
 
 impl Case {
@@ -54,13 +60,14 @@ impl Case {
 }
 
 impl Measure<'_> {
-    /// The round in the middle by ratio.
-    pub fn median(
+    /// All rounds, the one in the middle being the median by ratio; their ratios and latencies are recorded as those of `row`.
+    pub fn measure_rounds(
         &self,
+        row: &str,
         case: &Case,
         urls: &[String],
         proxied: Option<&ProxiedBare>,
-    ) -> anyhow::Result<Option<Round>> {
+    ) -> anyhow::Result<Vec<Round>> {
         let mut rounds = Vec::new();
         for _ in 0..self.rounds {
             let bare = self.wrk.run(&self.bares[0].url, case.connections, &case.bare)?;
@@ -78,8 +85,11 @@ impl Measure<'_> {
             });
         }
         rounds.sort_by(|one, other| one.ratio().total_cmp(&other.ratio()));
-        let middle = rounds.len() / 2;
-        Ok((middle < rounds.len()).then(|| rounds.swap_remove(middle)))
+        let ratios = rounds.iter().map(|round| (round.ratio(), round.run.p99_us));
+        self.figures.record_load(row, "ratio to bare", ratios);
+        let proxied = rounds.iter().filter_map(Round::ratio_to_proxied);
+        self.figures.record(&format!("{row}: ratio to bare behind nginx"), BetterDirection::Higher, proxied);
+        Ok(rounds)
     }
 
     /// Measures it and prints its row; see [`print_head`].
@@ -90,7 +100,9 @@ impl Measure<'_> {
         urls: &[String],
         proxied: Option<&ProxiedBare>,
     ) -> anyhow::Result<()> {
-        let Some(round) = self.median(case, urls, proxied)? else { return Ok(()) };
+        let row = format!("{}, {} connections, {through}", case.what, case.connections);
+        let rounds = self.measure_rounds(&row, case, urls, proxied)?;
+        let Some(round) = rounds.get(rounds.len() / 2) else { return Ok(()) };
         let wanted = case.wanted.map_or_else(
             || " | | ".to_owned(),
             |(must, may)| {
@@ -98,9 +110,9 @@ impl Measure<'_> {
                 format!("{must:.2} | {may:.2} | {word}")
             },
         );
-        let proxied = round.proxied_per_second.map_or_else(String::new, |proxied| {
-            format!(" {proxied:.0} | {:.2} |", round.run.per_second() / proxied)
-        });
+        let proxied = round.proxied_per_second.zip(round.ratio_to_proxied());
+        let proxied = proxied
+            .map_or_else(String::new, |(per_second, ratio)| format!(" {per_second:.0} | {ratio:.2} |"));
         println!(
             "| {} | {} | {through} | {:.0} | {:.0} | **{:.2}** |{proxied} {wanted} | {:.1} | {:.1} | {} |",
             case.what,

@@ -10,12 +10,14 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+use common::figures::FigureLog;
 use common::files::Files;
 use common::instance::Instance;
 use common::shop::Shop;
 use common::wrk::{Load, Run, Wrk};
 use serde_json::{Value, json};
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::Duration;
 
 /// Buyers with a token each, for the native calls.
@@ -63,7 +65,7 @@ impl Round {
     }
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     let args: Vec<String> = std::env::args().collect();
     let number = |name: &str, default: u64| {
         args.iter().find_map(|arg| arg.strip_prefix(name)?.parse().ok()).unwrap_or(default)
@@ -74,6 +76,7 @@ fn main() -> anyhow::Result<()> {
         binary: args.iter().find_map(|arg| arg.strip_prefix("--binary=")).map(Path::new),
         seconds: Duration::from_secs(number("--seconds=", 5)),
     };
+    let figures = FigureLog::start(&args, &format!("{} s", server.seconds.as_secs()));
 
     let row =
         |dialect, call, buyers, wanted| Measurement { dialect, call, buyers, wanted, rounds: Vec::new() };
@@ -98,7 +101,13 @@ fn main() -> anyhow::Result<()> {
         }
     }
     print_table(&mut measured);
-    Ok(())
+    for row in &measured {
+        let name = [row.dialect, row.call, row.buyers].join(", ");
+        let rounds = row.rounds.iter().map(|round| (round.ratio(), round.run.p99_us));
+        figures.record_load(name.trim_end_matches(", "), "ratio to native", rounds);
+    }
+    print!("{}", figures.close_table("dialects")?);
+    Ok(ExitCode::from(figures.exit_code()))
 }
 
 /// What is measured, and for how long each load.

@@ -14,10 +14,12 @@ mod peer;
 use anyhow::Context;
 use cases::{Case, Sales};
 use common::bare;
+use common::figures::FigureLog;
 use common::instance::Instance;
 use common::shop::Shop;
 use common::wrk::{Load, Run, Wrk};
 use peer::{Fsync, PeerServer};
+use std::process::ExitCode;
 use std::time::Duration;
 
 /// Buyers with a token each.
@@ -44,10 +46,10 @@ impl Round {
     }
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     let args: Vec<String> = std::env::args().collect();
     if args.get(1).is_some_and(|arg| arg == "bare") {
-        return bare::serve(args.get(2).context("bare PORT")?.parse()?);
+        return bare::serve(args.get(2).context("bare PORT")?.parse()?).map(|()| ExitCode::SUCCESS);
     }
     let number = |name: &str, default: u64| {
         args.iter().find_map(|arg| arg.strip_prefix(name)?.parse().ok()).unwrap_or(default)
@@ -55,6 +57,7 @@ fn main() -> anyhow::Result<()> {
     let rounds = number("--rounds=", 3);
     let only = args.iter().find_map(|arg| arg.strip_prefix("--only=")).unwrap_or("");
     let seconds = Duration::from_secs(number("--seconds=", 5));
+    let figures = FigureLog::start(&args, &format!("{} s", seconds.as_secs()));
 
     let folder = tempfile::tempdir()?;
     let bare = bare::start()?;
@@ -91,9 +94,16 @@ fn main() -> anyhow::Result<()> {
             if let Some(round) = rounds.get(rounds.len() / 2) {
                 print_row(case, server, round);
             }
+            // The peer is what it is.
+            if server.peer.is_none() {
+                let row = format!("{}, {} connections", case.name, case.connections);
+                let rounds = rounds.iter().map(|round| (round.ratio(), round.run.p99_us));
+                figures.record_load(&row, "ratio to bare", rounds);
+            }
         }
     }
-    Ok(())
+    print!("{}", figures.close_table("http")?);
+    Ok(ExitCode::from(figures.exit_code()))
 }
 
 /// Starts the peer and warms it up as Doorbuster is, or says in a sentence why there is none.

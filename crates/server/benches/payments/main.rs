@@ -12,6 +12,7 @@
 mod common;
 
 use anyhow::Context;
+use common::figures::{BetterDirection, FigureLog};
 use common::instance::Instance;
 use common::shop::Shop;
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -19,6 +20,7 @@ use reqwest::Client;
 use serde_json::{Value, json};
 use server::auth::tokens;
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use test_servers::postgres::PostgresServer;
 use test_servers::stripe::{self, StripeStandIn, TEST_KEY, TEST_WEBHOOK_SECRET};
@@ -57,7 +59,7 @@ impl PhaseTimes {
     }
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     let args: Vec<String> = std::env::args().collect();
     let number = |name: &str, default: usize| {
         args.iter().find_map(|arg| arg.strip_prefix(name)?.parse().ok()).unwrap_or(default)
@@ -65,6 +67,7 @@ fn main() -> anyhow::Result<()> {
     let (rounds, payments) = (number("--rounds=", 3), number("--payments=", 10_000));
     let binary = args.iter().find_map(|arg| arg.strip_prefix("--binary=")).map(Path::new);
     let only = args.iter().find_map(|arg| arg.strip_prefix("--only=")).unwrap_or("");
+    let figures = FigureLog::start(&args, &format!("{payments} payments"));
     let runtime = tokio::runtime::Runtime::new()?;
 
     println!(
@@ -100,6 +103,21 @@ fn main() -> anyhow::Result<()> {
             held.per_second(),
             held.percentile_ms(99),
         );
+        figures.record(
+            &format!("{backend}: payments/s"),
+            BetterDirection::Higher,
+            measured.iter().map(|(_, paid)| paid.per_second()),
+        );
+        figures.record(
+            &format!("{backend}: ratio to orders/s before them"),
+            BetterDirection::Higher,
+            measured.iter().map(|(held, paid)| paid.per_second() / held.per_second()),
+        );
+        figures.record(
+            &format!("{backend}: p99, ms"),
+            BetterDirection::Lower,
+            measured.iter().map(|(_, paid)| paid.percentile_ms(99)),
+        );
         drop(instance);
         let stripe = StripeStandIn::start();
         let secrets = [("key", TEST_KEY), ("secret", TEST_WEBHOOK_SECRET)];
@@ -116,6 +134,7 @@ fn main() -> anyhow::Result<()> {
         let instance = Instance::serve_binary(binary, &folder.path().join("data"), &flags);
         webhooks.push((backend, runtime.block_on(send_webhooks(&instance.url, payments))?));
     }
+    print!("{}", figures.close_table("payments")?);
     println!("\n| webhooks on | a second | p50, ms | p99, ms | slowest, ms | wanted, ms | |");
     println!("| --- | ---: | ---: | ---: | ---: | ---: | --- |");
     for (backend, times) in webhooks {
@@ -127,8 +146,11 @@ fn main() -> anyhow::Result<()> {
             times.percentile_ms(99),
             if slowest_ms > WEBHOOK_REPLY_MS_MAX { "missed" } else { "met" },
         );
+        figures.record(&format!("{backend}: webhooks/s"), BetterDirection::Higher, [times.per_second()]);
+        figures.record(&format!("{backend}: p99, ms"), BetterDirection::Lower, [times.percentile_ms(99)]);
     }
-    Ok(())
+    print!("{}", figures.close_table("payments, webhooks")?);
+    Ok(ExitCode::from(figures.exit_code()))
 }
 
 /// Sends webhooks of payments that the shop does not have, as another shop on the same account causes them.
