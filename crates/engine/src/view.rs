@@ -19,6 +19,9 @@ pub struct SaleView {
     pub policy: Arc<Policy>,
     pub counters: SaleCounters,
     pub availability: Availability,
+    /// While no unit is free: when the clock next takes one back, by the first end of a hold or of an admission. A buyer may give one
+    /// back before.
+    pub next_return_at: Option<Timestamp>,
     switches: SaleSwitches,
 }
 
@@ -26,10 +29,10 @@ impl SaleView {
     /// The view of a state.
     #[must_use]
     pub fn from_state(id: SaleId, state: &SaleState, policy: Arc<Policy>) -> Self {
-        Self::from_counters(id, state.seq(), policy, state.counters(), state.switches())
+        Self::from_counters(id, state.seq(), policy, state.counters(), state.switches(), state.next_due())
     }
 
-    /// The view of a sale whose state is kept elsewhere.
+    /// The view of a sale whose state is kept elsewhere; `due` is as of [`SaleState::next_due`].
     #[must_use]
     pub(crate) fn from_counters(
         id: SaleId,
@@ -37,8 +40,12 @@ impl SaleView {
         policy: Arc<Policy>,
         counters: SaleCounters,
         switches: SaleSwitches,
+        due: Option<Timestamp>,
     ) -> Self {
-        Self { id, seq, policy, counters, availability: counters.availability(), switches }
+        // Without a free unit nobody is admitted, so all that can be due is an end.
+        let next_return_at = due.filter(|_| counters.available == 0);
+        let availability = counters.availability();
+        Self { id, seq, policy, counters, availability, next_return_at, switches }
     }
 
     /// Since when the sale is paused; `None` while it is not.

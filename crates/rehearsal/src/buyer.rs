@@ -25,7 +25,7 @@ const HAMMER_REQUESTS: u32 = 50;
 const POLL_INTERVAL_S: (f64, f64) = (1.0, 15.0);
 /// Who pays late comes back so long after the end of the hold.
 const LATE_BY: Duration = Duration::from_millis(500);
-/// After the reply that all units are in other carts, a person tries again after about this long.
+/// After a refusal that may pass and does not say when, a person tries again after about this long.
 const RETRY_AFTER_S: f64 = 2.0;
 
 /// Plays one person from opening the page to the end.
@@ -126,7 +126,7 @@ impl SimulatedBuyer {
             if self.context.sale.admissions_per_s.is_some() {
                 due = self.wait_in_line(due).await?;
             }
-            let body = self.place_order(units, key, due).await?;
+            let LoggedReply { body, retry_after_s, .. } = self.place_order(units, key, due).await?;
             due = match body {
                 ReplyBody::Order { status: OrderPhase::Confirmed, .. } => return Ok(BuyerOutcome::Bought),
                 ReplyBody::Order { order, status: OrderPhase::Pending, .. } => {
@@ -137,7 +137,14 @@ impl SimulatedBuyer {
                     (units, key) = (1, self.next_key());
                     self.context.clock.now()
                 }
-                ReplyBody::Refused(Code::AllHeld | Code::NotAdmitted | Code::NotInLine | Code::Paused) => {
+                ReplyBody::Refused(Code::AllHeld) => {
+                    let due = self.plan_retry(retry_after_s)?;
+                    if !self.context.wait_until(due).await {
+                        return Err(BuyerOutcome::Stopped);
+                    }
+                    due
+                }
+                ReplyBody::Refused(Code::NotAdmitted | Code::NotInLine | Code::Paused) => {
                     self.wait_about(RETRY_AFTER_S).await?
                 }
                 ReplyBody::Refused(Code::NotStarted) => self.wait_about(0.2).await?,
@@ -260,7 +267,7 @@ impl SimulatedBuyer {
         units: u32,
         key: u64,
         due: RunInstant,
-    ) -> Result<ReplyBody, BuyerOutcome> {
+    ) -> Result<LoggedReply, BuyerOutcome> {
         let request = self.log_request(BuyerAction::Order { units, key });
         let habits = self.member.habits;
         let reply = if habits.two_tabs {
@@ -286,7 +293,7 @@ impl SimulatedBuyer {
         if matches!(reply.body, ReplyBody::Order { .. } | ReplyBody::Refused(Code::NotInLine)) {
             self.end_place(reply.span.received);
         }
-        Ok(reply.body)
+        Ok(reply)
     }
 
     /// What one tab bought too much, is given back.
@@ -342,6 +349,17 @@ impl SimulatedBuyer {
 
     /// Waits about this long; a hammering bot does not. Returns when the next request is due.
     async fn wait_about(&mut self, about_s: f64) -> Result<RunInstant, BuyerOutcome> {
+        let wait_s = self.vary_wait(about_s);
+        let due = self.plan_wait(wait_s)?;
+        if self.context.wait_until(due).await { Ok(due) } else { Err(BuyerOutcome::Stopped) }
+    }
+
+    fn vary_wait(&mut self, about_s: f64) -> f64 {
+        about_s * self.rng.random_range(0.7..1.3)
+    }
+
+    /// When a wait that begins now is over; for a hammering bot at once.
+    fn plan_wait(&mut self, wait_s: f64) -> Result<RunInstant, BuyerOutcome> {
         let now = self.context.clock.now();
         if now >= self.deadline {
             return Err(BuyerOutcome::GaveUp);
@@ -350,8 +368,15 @@ impl SimulatedBuyer {
             self.hammers_left -= 1;
             return Ok(now);
         }
-        let due = now.plus(Duration::from_secs_f64(about_s * self.rng.random_range(0.7..1.3)));
-        if self.context.wait_until(due).await { Ok(due) } else { Err(BuyerOutcome::Stopped) }
+        Ok(now.plus(Duration::from_secs_f64(wait_s)))
+    }
+
+    /// When a refused buyer tries again: exactly when the refusal says, because the instance has spread its buyers already. A buyer who does
+    /// not wait that long gives up at once.
+    fn plan_retry(&mut self, told_s: Option<u16>) -> Result<RunInstant, BuyerOutcome> {
+        let wait_s = told_s.map_or_else(|| self.vary_wait(RETRY_AFTER_S), f64::from);
+        let due = self.plan_wait(wait_s)?;
+        if due > self.deadline { Err(BuyerOutcome::GaveUp) } else { Ok(due) }
     }
 
     /// The outcome of a buyer whose request was never settled: the shop may have put it off again and again.
@@ -458,6 +483,61 @@ fn final_outcome(body: ReplyBody) -> BuyerOutcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::{InstanceClient, Target};
+    use crate::clock::RunClock;
+    use crate::context::SaleEndpoints;
+    use crate::crowd::BuyerHabits;
+    use sale::{AdmissionMode, SaleId};
+    use uuid::Uuid;
+
+    /// A buyer who waits for a minute at most.
+    fn buyer(habits: BuyerHabits) -> SimulatedBuyer {
+        let client = InstanceClient::new(Target::new("http://127.0.0.1:1").unwrap(), 1);
+        let sale = SaleEndpoints::new(SaleId(Uuid::nil()), AdmissionMode::Open, 60);
+        let clock = RunClock::start();
+        let context = RunContext::new((client, sale), (clock, clock.now(), Duration::ZERO), vec![]);
+        let payment = PaymentBehaviour::Promptly;
+        let member = CrowdMember {
+            opens_us: 0,
+            presses_us: 0,
+            account: 0,
+            address: 0,
+            units: 1,
+            payment,
+            habits,
+            seed: 7,
+        };
+        let mut buyer = SimulatedBuyer::new(Arc::new(context), member);
+        buyer.deadline = clock.now().plus(Duration::from_secs(60));
+        buyer
+    }
+
+    /// The shortest and the longest wait that a plan can be.
+    fn planned_wait(buyer: &mut SimulatedBuyer, told_s: Option<u16>) -> Result<(f64, f64), BuyerOutcome> {
+        let before = buyer.context.clock.now();
+        let due = buyer.plan_retry(told_s)?;
+        let after = buyer.context.clock.now();
+        let seconds = |from: RunInstant| due.0.saturating_sub(from.0) as f64 / 1e6;
+        Ok((seconds(after), seconds(before)))
+    }
+
+    #[test]
+    fn a_refused_buyer_comes_back_exactly_when_told() {
+        let mut patient = buyer(BuyerHabits::default());
+        let (least_s, most_s) = planned_wait(&mut patient, Some(17)).unwrap();
+        assert!(least_s <= 17.0 && most_s >= 17.0, "{least_s} to {most_s}");
+        let (_, most_s) = planned_wait(&mut patient, None).unwrap();
+        assert!(most_s >= 0.7 * RETRY_AFTER_S, "{most_s}");
+    }
+
+    #[test]
+    fn a_buyer_who_is_told_to_wait_too_long_gives_up_and_a_bot_does_not_wait() {
+        let told_s = Some(61);
+        assert_eq!(planned_wait(&mut buyer(BuyerHabits::default()), told_s), Err(BuyerOutcome::GaveUp));
+        let mut bot = buyer(BuyerHabits { hammers: true, ..BuyerHabits::default() });
+        let (least_s, _) = planned_wait(&mut bot, told_s).unwrap();
+        assert!(least_s <= 0.0, "{least_s}");
+    }
 
     /// Bytes of a buyer's task: a crowd of 100,000 has to fit beside the instance.
     const TASK_LEN_MAX: usize = 2_048;

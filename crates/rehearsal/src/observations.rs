@@ -134,6 +134,8 @@ pub enum BuyerAction {
 pub struct LoggedReply {
     pub span: RequestSpan,
     pub status: u16,
+    /// `Retry-After`, where the reply has one.
+    pub retry_after_s: Option<u16>,
     pub body: ReplyBody,
 }
 

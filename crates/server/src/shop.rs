@@ -46,6 +46,7 @@ pub mod public_url;
 pub mod published_events;
 pub mod purchase_jobs;
 pub mod receipts;
+mod retry_times;
 pub mod sale_changes;
 pub mod single_attempts;
 pub mod single_orders;

@@ -264,7 +264,8 @@ impl ValkeyDecider {
         let due = self.next_poll_at(now.unwrap_or(reply.at), &policy, reply);
         let seq = EventSeq(reply.seq_before.0 + reply.entries.len() as u64);
         let view =
-            Arc::new(SaleView::from_counters(id, seq, Arc::clone(&policy), reply.counters, reply.switches));
+            SaleView::from_counters(id, seq, Arc::clone(&policy), reply.counters, reply.switches, reply.due);
+        let view = Arc::new(view);
         let due_before = known.and_then(|known| known.due);
         let known =
             KnownSale { policy, policy_seq: reply.policy.0, epoch: reply.epoch, due: due_before, view };

@@ -112,6 +112,7 @@ async fn a_hold_expires_at_its_moment_and_not_before(home: TestLedger) {
     let clock = ManualClock::at(START);
     let running = home.start(|_| clock.clone());
     let until = one_holds_and_one_waits(&running, START).await;
+    assert_eq!(running.engine.views().get(sale_id(SALE)).unwrap().next_return_at, Some(until));
     clock.set(until.plus_ms(-1));
     let view = running.engine.buyer(sale_id(SALE), buyer_id(2)).await.unwrap();
     assert_eq!(view.place, Some(LinePosition::Waiting { position: 1 }));

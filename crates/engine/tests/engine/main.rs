@@ -8,11 +8,14 @@ mod epochs;
 mod executor;
 mod faults;
 mod files;
+#[path = "../../../sale/tests/promises/history.rs"]
+mod history;
 mod ledger;
 mod ledgers;
 mod line_history;
 mod line_reader;
 mod replies;
+mod returns;
 mod simulation;
 mod support;
 mod test_ledger;

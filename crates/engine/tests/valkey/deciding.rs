@@ -114,6 +114,11 @@ async fn processes_share_a_sale_without_a_rebuild() {
     assert!(is_refused(&first.buy(START, 2).await, Refusal::AllHeld));
     assert_eq!(fixture.ledger.epoch_of(SALE), Some(Epoch(1)));
     assert_eq!(first.counters().held, 1);
+    assert_eq!(
+        first.valkey.views()[0].next_return_at,
+        Some(START.plus_s(300)),
+        "the end of the other's hold"
+    );
 }
 
 #[tokio::test]

@@ -98,15 +98,15 @@ pub(super) fn read_code(reply: &InstanceReply) -> Option<Code> {
     }
 }
 
-/// Seconds of `Retry-After`, cut to `max_s`.
-pub(super) fn read_retry_after_s(reply: &InstanceReply, max_s: f64) -> Option<f64> {
-    let seconds: f64 = reply.headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
-    Some(seconds.clamp(0.0, max_s))
+/// Seconds of `Retry-After`. No buyer waits for more than the 18 hours that fit.
+pub(super) fn read_retry_after_s(reply: &InstanceReply) -> Option<u16> {
+    reply.headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hyper::header::HeaderValue;
     use hyper::{HeaderMap, StatusCode};
     use sale::OrderId;
     use serde_json::json;
@@ -115,6 +115,18 @@ mod tests {
     fn reply(status: u16, body: &str) -> InstanceReply {
         let status = StatusCode::from_u16(status).expect("a status");
         InstanceReply { status, headers: HeaderMap::new(), body: body.to_owned().into() }
+    }
+
+    #[test]
+    fn whole_seconds_of_retry_after_are_read() {
+        let told = |value: &'static str| {
+            let mut reply = reply(409, r#"{"code":"all_held"}"#);
+            reply.headers.insert(RETRY_AFTER, HeaderValue::from_static(value));
+            read_retry_after_s(&reply)
+        };
+        assert_eq!([told("17"), told("0")], [Some(17), Some(0)]);
+        assert_eq!([told("Wed, 21 Oct 2026 07:28:00 GMT"), told("99999")], [None, None]);
+        assert_eq!(read_retry_after_s(&reply(409, "")), None);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// The pause before the second try, and the longest before any.
 const BACKOFF_S: (f64, f64) = (0.15, 3.0);
-/// A reply's `Retry-After` is followed up to this long: people wait no longer.
+/// The `Retry-After` of a reply that settles nothing is followed up to this long: people who do not know the outcome wait no longer.
 const RETRY_AFTER_MAX_S: f64 = 5.0;
 /// A connection that is cut on purpose is cut within this time after the request.
 const CUT_WITHIN_MS: u64 = 4;
@@ -199,7 +199,8 @@ impl SimulatedBuyer {
             _ => None,
         };
         self.context.metrics.record_reply(span.received, refused);
-        let received = LoggedReply { span, status: reply.status.as_u16(), body };
+        let told_s = replies::read_retry_after_s(reply);
+        let received = LoggedReply { span, status: reply.status.as_u16(), retry_after_s: told_s, body };
         self.context.with_account(self.member.account, |account| {
             account.requests[request.0].record_reply(received);
             if let ReplyBody::Place { ticket, position, .. } = body {
@@ -210,7 +211,7 @@ impl SimulatedBuyer {
             }
         });
         let passes = refused.is_some_and(Code::is_transient) || body == ReplyBody::Malformed;
-        let retry_after_s = replies::read_retry_after_s(reply, RETRY_AFTER_MAX_S);
+        let retry_after_s = told_s.map(|told_s| f64::from(told_s).min(RETRY_AFTER_MAX_S));
         match refused {
             Some(Code::RateLimited) => SendOutcome::RateLimited(retry_after_s),
             _ if passes => SendOutcome::Retry(retry_after_s),

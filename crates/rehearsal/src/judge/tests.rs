@@ -106,7 +106,8 @@ impl AccountBuilder {
     }
 
     fn reply(mut self, what: BuyerAction, span: RequestSpan, body: ReplyBody) -> Self {
-        self.log_request(what, span.sent).record_reply(LoggedReply { span, status: 200, body });
+        let reply = LoggedReply { span, status: 200, retry_after_s: None, body };
+        self.log_request(what, span.sent).record_reply(reply);
         self
     }
 

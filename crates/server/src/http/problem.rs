@@ -103,10 +103,12 @@ impl Problem {
         self.kind
     }
 
-    /// Whether it adds nothing to its kind.
+    /// Whether its document is that of its kind.
     #[must_use]
-    pub fn is_plain(&self) -> bool {
-        self.extras.is_none()
+    pub fn has_plain_body(&self) -> bool {
+        self.extras.as_deref().is_none_or(|extras| {
+            extras.detail.is_none() && extras.errors.is_empty() && extras.members.is_empty()
+        })
     }
 
     /// A failure of the server. Its cause goes to the log, not to the caller.
@@ -186,6 +188,14 @@ pub struct PrebuiltProblem {
     kind: &'static ProblemKind,
     retry_after_s: Option<u32>,
     body: Bytes,
+}
+
+impl PrebuiltProblem {
+    /// Replaces the `Retry-After`.
+    #[must_use]
+    pub fn retry_after_s(self, retry_after_s: Option<u32>) -> Self {
+        Self { retry_after_s, ..self }
+    }
 }
 
 /// Puts the kind into the extensions of the reply, where the edge counts it.
@@ -438,6 +448,9 @@ impl From<crate::shop::orders::ReservationRefusal> for Problem {
         use crate::shop::orders::ReservationRefusal;
         match refusal {
             ReservationRefusal::Law(refusal) => refusal.into(),
+            ReservationRefusal::AllHeld { retry_after_s } => {
+                Self::new(&kind::ALL_HELD).retry_after_s(retry_after_s)
+            }
             ReservationRefusal::FewerLeft { set_aside, orderable } => {
                 let units = if orderable == 1 { "one".to_owned() } else { orderable.to_string() };
                 let detail = match (set_aside, orderable) {

@@ -179,7 +179,7 @@ fn describe_order(order: PricedOrder, now: Timestamp) -> HoldState {
     }
 }
 
-fn count_seconds(until: Timestamp, now: Timestamp) -> u32 {
+pub(super) fn count_seconds(until: Timestamp, now: Timestamp) -> u32 {
     let ms = until.ms_since(now).max(0);
     u32::try_from(ms.unsigned_abs().div_ceil(1000)).unwrap_or(u32::MAX)
 }

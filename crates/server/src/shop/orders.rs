@@ -5,6 +5,7 @@ use super::confirmed_emails::check_confirmed_email;
 use super::idempotency_keys::{IdempotencyKey, KeyOperation, KeyRefusal, OwnedKey};
 use super::mailboxes::claim_mailbox;
 use super::native_guests::claim_units;
+use super::retry_times::choose_retry_s;
 use super::sales::requires_payment;
 use super::{Shop, ids};
 use crate::store::StoreError;
@@ -59,6 +60,11 @@ pub struct ReservationRequest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReservationRefusal {
     Law(Refusal),
+    /// All units are held by others.
+    AllHeld {
+        /// When to ask again; see [`choose_retry_s`].
+        retry_after_s: u32,
+    },
     /// More units were asked for than the buyer can have now.
     FewerLeft {
         /// Units that are set aside for the buyer, who is admitted: 1, or 0 in a sale without a line.
@@ -98,7 +104,7 @@ pub async fn reserve(
             Ok(reserved) => Ok(Ok(reserved.order)),
             Err(refusal) => {
                 let fewer = find_fewer_left(shop, (sale, buyer), quantity, refusal).await;
-                Ok(Err(fewer.unwrap_or(ReservationRefusal::Law(refusal))))
+                Ok(Err(fewer.unwrap_or_else(|| explain_refusal(shop, (sale, buyer), refusal))))
             }
         }
     };
@@ -231,6 +237,16 @@ async fn find_fewer_left(
     };
     let orderable = set_aside + shop.engine.views().get(sale)?.counters.free();
     (1..quantity).contains(&orderable).then_some(ReservationRefusal::FewerLeft { set_aside, orderable })
+}
+
+/// The refusal with what its buyer needs to know.
+fn explain_refusal(shop: &Shop, (sale, buyer): (SaleId, BuyerId), refusal: Refusal) -> ReservationRefusal {
+    match shop.engine.views().get(sale) {
+        Some(view) if refusal == Refusal::AllHeld => {
+            ReservationRefusal::AllHeld { retry_after_s: choose_retry_s(&view, buyer, shop.engine.now()) }
+        }
+        _ => ReservationRefusal::Law(refusal),
+    }
 }
 
 /// A buyer's own order. Another buyer's order is unknown.

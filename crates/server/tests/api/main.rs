@@ -42,6 +42,7 @@ mod place_endings;
 mod races;
 
 mod admin_keys;
+mod all_held;
 mod attempts;
 mod export;
 mod flash_sales_admin;

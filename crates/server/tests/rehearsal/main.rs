@@ -15,7 +15,7 @@ use faults::{
 };
 use harness::PlayedRehearsal;
 use rehearsal::crowd::{ArrivalCurve, BehaviourShares, CrowdSettings, CrowdShare, preset};
-use rehearsal::report::{RehearsalReport, RehearsalVerdict};
+use rehearsal::report::{NamedCount, RehearsalReport, RehearsalVerdict};
 use sale::AdmissionMode;
 use std::time::Duration;
 
@@ -121,6 +121,22 @@ async fn a_working_engine_sells_to_every_buyer() {
     drop.crowd.behaviour.lost_reply = CrowdShare::percent(30);
     drop.crowd.behaviour.double_click = CrowdShare::percent(30);
     is_kept(&PlayedRehearsal::with(NoFault, &drop).await);
+}
+
+/// All units are held for a minute and paid after a second or two: a buyer who asked every two seconds would be refused several times.
+#[tokio::test(flavor = "multi_thread")]
+async fn buyers_who_are_told_to_wait_longer_than_they_will_are_refused_once() {
+    let mut drop = drop();
+    drop.sale.hold_s = 60;
+    drop.give_up_after = Duration::from_secs(10);
+    let report = PlayedRehearsal::with(NoFault, &drop).await;
+    let count = |list: &[NamedCount], name: &str| {
+        list.iter().find(|count| count.name == name).map_or(0, |count| count.count)
+    };
+    let refused = ["all_held", "sold_out"].map(|code| count(&report.refusals, code));
+    let ended = ["lost patience", "sold out"].map(|outcome| count(&report.outcomes, outcome));
+    assert_eq!(refused, ended, "{}", harness::describe(&report));
+    assert_eq!(refused.iter().sum::<u64>(), 25, "{}", harness::describe(&report));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -322,7 +322,7 @@ impl SimulatedWorld {
             }
             return;
         };
-        account.requests[place].record_reply(LoggedReply { span, status: 200, body });
+        account.requests[place].record_reply(LoggedReply { span, status: 200, retry_after_s: None, body });
         let is_over = matches!(
             (account.requests[place].action, body),
             (BuyerAction::Leave, ReplyBody::NoContent | ReplyBody::Refused(_))

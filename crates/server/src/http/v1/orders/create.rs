@@ -69,7 +69,7 @@ pub(super) async fn create(
     })
 }
 
-/// In a rush nearly every reply is the same refusal, so its bytes are built once.
+/// In a rush nearly every reply is the same refusal, so its document is built once.
 fn refused_reply(refusal: ReservationRefusal) -> Response {
     static WRITTEN: LazyLock<Vec<(&ProblemKind, PrebuiltProblem)>> = LazyLock::new(|| {
         kind::ALL.iter().map(|kind| (*kind, Problem::new(kind).prebuilt("/api/v1/orders"))).collect()
@@ -77,7 +77,9 @@ fn refused_reply(refusal: ReservationRefusal) -> Response {
     let problem = Problem::from(refusal);
     let written = WRITTEN.iter().find(|(kind, _)| std::ptr::eq(*kind, problem.kind()));
     match written {
-        Some((_, prebuilt)) if problem.is_plain() => prebuilt.clone().into_response(),
+        Some((_, prebuilt)) if problem.has_plain_body() => {
+            prebuilt.clone().retry_after_s(problem.retry_after()).into_response()
+        }
         _ => problem.into_response(),
     }
 }
