@@ -64,7 +64,9 @@ start_server() {
         fi
         flags+=("$arg")
     done
+    # Emptied here: the new process does it a moment later, and until then the address of the one before it would be found.
     : >"$folder/log"
+    : >"$folder/welcome"
     "$binary" "${flags[@]}" --listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0 --log-format json \
         >"$folder/welcome" 2>"$folder/log" &
     printf '%s' "$!" >"$folder/server"

@@ -32,7 +32,7 @@ async fn one_of_many_writes_and_all_know_how_far_it_is() {
         let running = known.iter().zip(&projectors).filter(|(_, projector)| projector.is_some());
         for ((progress, _), _) in running {
             assert!(
-                progress.wait_for(SALE, fixture.last(), TIMEOUT).await,
+                progress.wait_for(SALE, fixture.last(), HANG_LIMIT).await,
                 "{:?}",
                 progress.delivered_seq(SALE)
             );
@@ -69,7 +69,7 @@ async fn a_lock_that_is_lost_costs_work_and_nothing_else() {
     let (progress, counts) = (FollowerProgress::default(), ProjectorCounts::default());
     let projector = fixture.start_projector(&progress, &counts);
     fixture.run_history(&policy(AdmissionMode::Open, 3), &long_history()[..50]).await;
-    assert!(progress.wait_for(SALE, fixture.last(), TIMEOUT).await);
+    assert!(progress.wait_for(SALE, fixture.last(), HANG_LIMIT).await);
     // Another process writes without the lock.
     let (other, other_counts) = (FollowerProgress::default(), ProjectorCounts::default());
     let mut rounds = fixture.projector_rounds(&other, &other_counts, 3);
@@ -83,7 +83,7 @@ async fn a_lock_that_is_lost_costs_work_and_nothing_else() {
             rounds.lead_without_lock().await.unwrap();
         }
     }
-    assert!(progress.wait_for(SALE, fixture.last(), TIMEOUT).await);
+    assert!(progress.wait_for(SALE, fixture.last(), HANG_LIMIT).await);
     stop(projector).await;
     ExpectedTables::read(&fixture.store, SALE).await.assert_match(&fixture.ledger().await);
     fixture.close().await;
@@ -107,7 +107,7 @@ async fn a_process_that_leaves_the_writing_to_others_writes_its_own_refused_atte
         "no process writes the rest"
     );
     let writer = fixture.start_projector(&FollowerProgress::default(), &ProjectorCounts::default());
-    assert!(observed.wait_for(SALE, fixture.last(), TIMEOUT).await);
+    assert!(observed.wait_for(SALE, fixture.last(), HANG_LIMIT).await);
     stop(writer).await;
     stop(observer).await;
     assert_eq!((counts.own.events.get(), counts.follower.failed.get()), (0, 0));

@@ -107,7 +107,7 @@ async fn every_event_is_delivered_through_failures_and_restarts() {
         fixture.run_history(&policy(AdmissionMode::Open, 3), part).await;
         let progress = FollowerProgress::default();
         let follower = start_receiver(&fixture, &receiver, &progress, &metrics);
-        assert!(progress.wait_for_all(fixture.engine().views(), TIMEOUT).await);
+        assert!(progress.wait_for_all(fixture.engine().views(), HANG_LIMIT).await);
         stop(follower).await;
     }
     let last = fixture.ledger().await.last().unwrap().seq.0;
@@ -123,7 +123,7 @@ async fn a_rewound_follower_delivers_again_from_there_while_it_runs() {
     fixture.run_history(&policy(AdmissionMode::Open, 3), &long_history()[..100]).await;
     let (receiver, progress) = (Receiver::default(), FollowerProgress::default());
     let follower = start_receiver(&fixture, &receiver, &progress, &FollowerMetrics::default());
-    assert!(progress.wait_for_all(fixture.engine().views(), TIMEOUT).await);
+    assert!(progress.wait_for_all(fixture.engine().views(), HANG_LIMIT).await);
     let last = fixture.ledger().await.last().unwrap().seq;
     for seq in [EventSeq(last.0 / 2), EventSeq(0), last] {
         receiver.got.lock().unwrap().clear();
@@ -160,7 +160,7 @@ async fn a_rewound_projector_writes_the_whole_sale_again() {
     let projector = fixture.start_projector(&progress, &counts);
     let entries = fixture.ledger().await;
     let last = entries.last().unwrap().seq;
-    assert!(progress.wait_for(SALE, last, TIMEOUT).await);
+    assert!(progress.wait_for(SALE, last, HANG_LIMIT).await);
     let rewound = rewind(&fixture, "projector", EventSeq(5)).await.unwrap();
     assert_eq!((rewound.seq, rewound.rewrites_sale), (EventSeq(0), true));
     wait_until(|| counts.own.rebuilds.get() == 1 && progress.delivered_seq(SALE) == last).await;
@@ -206,10 +206,10 @@ async fn a_local_follower_starts_where_it_says_and_follows_on() {
         random: Box::new(|| 0.0),
     };
     let follower = start_local(receiver.clone(), dependencies, PACE).unwrap();
-    assert!(progress.wait_for_all(fixture.engine().views(), TIMEOUT).await);
+    assert!(progress.wait_for_all(fixture.engine().views(), HANG_LIMIT).await);
     for part in long_history()[100..200].chunks(25) {
         fixture.run_history(&policy(AdmissionMode::Open, 3), part).await;
-        assert!(progress.wait_for_all(fixture.engine().views(), TIMEOUT).await);
+        assert!(progress.wait_for_all(fixture.engine().views(), HANG_LIMIT).await);
     }
     let last = fixture.engine().views().get(SALE).unwrap().seq.0;
     assert_eq!(receiver.distinct(), (begin + 1..=last).collect::<Vec<u64>>());
@@ -236,7 +236,7 @@ async fn the_warm_up_reads_the_keys_of_the_last_day() {
         random: Box::new(|| 0.0),
     };
     let follower = start_local(warmup, dependencies, idempotency_warmup::PACE).unwrap();
-    assert!(progress.wait_for_all(fixture.engine().views(), TIMEOUT).await);
+    assert!(progress.wait_for_all(fixture.engine().views(), HANG_LIMIT).await);
     let claim = |sale| keys.claim(buyer, key, keys.fingerprint((sale, 1_u32)), fixture.clock.now());
     assert!(matches!(claim(SaleId(Uuid::nil())), KeyClaim::Reused));
     assert!(matches!(claim(SALE), KeyClaim::Completed));

@@ -175,7 +175,7 @@ async fn each_event_comes_in_order_with_one_document_through_failures_and_restar
     for part in long_history().chunks(80) {
         fixture.run_history(&fifo(), part).await;
         let (follower, progress) = start(&fixture, FromBeginning(collected.clone())).await;
-        assert!(progress.wait_for_all(fixture.engine().views(), TIMEOUT).await);
+        assert!(progress.wait_for_all(fixture.engine().views(), HANG_LIMIT).await);
         stop(follower).await;
     }
     fixture.clock.advance_ms(3_600_000);
@@ -199,7 +199,7 @@ async fn an_id_has_the_checksum_that_is_in_the_row_of_the_ledger() {
     fixture.run_history(&fifo(), &long_history()[..60]).await;
     let collected = CollectedEvents::default();
     let (follower, progress) = start(&fixture, FromBeginning(collected.clone())).await;
-    assert!(progress.wait_for_all(fixture.engine().views(), TIMEOUT).await);
+    assert!(progress.wait_for_all(fixture.engine().views(), HANG_LIMIT).await);
     stop(follower).await;
     let rows = rusqlite::Connection::open(folder.path().join("ledger.db")).unwrap();
     let mut rows = rows.prepare("SELECT key & 1099511627775, crc FROM entries ORDER BY key").unwrap();
@@ -224,7 +224,7 @@ async fn the_start_and_the_end_are_published_once_when_nothing_else_happens() {
     fixture.run_history(&promised, &[]).await;
     let collected = CollectedEvents::default();
     let (follower, progress) = start(&fixture, FromBeginning(collected.clone())).await;
-    assert!(progress.wait_for_all(fixture.engine().views(), TIMEOUT).await);
+    assert!(progress.wait_for_all(fixture.engine().views(), HANG_LIMIT).await);
     assert!(!collected.has_type(EventType::SaleStarted));
     fixture.clock.advance_ms(promised.starts_at.ms_since(fixture.clock.now()) + 1_000);
     wait_until(|| collected.has_type(EventType::SaleStarted)).await;
@@ -251,10 +251,10 @@ async fn a_receiver_that_begins_at_the_present_gets_what_happens_then_with_the_s
     let collected = CollectedEvents::default();
     collected.fails.store(true, Ordering::SeqCst);
     let (follower, progress) = start(&fixture, FromPresent(collected.clone())).await;
-    assert!(progress.wait_for_all(fixture.engine().views(), TIMEOUT).await);
+    assert!(progress.wait_for_all(fixture.engine().views(), HANG_LIMIT).await);
     assert!(collected.ids().is_empty());
     fixture.run_history(&fifo(), &long_history()[100..200]).await;
-    assert!(progress.wait_for_all(fixture.engine().views(), TIMEOUT).await);
+    assert!(progress.wait_for_all(fixture.engine().views(), HANG_LIMIT).await);
     stop(follower).await;
     let due: Vec<PublishedEventDocument> =
         expected(&fixture, fixture.clock.now()).await.into_iter().skip(before).collect();
@@ -272,7 +272,7 @@ async fn a_rewound_receiver_gets_the_same_documents_again() {
     fixture.run_history(&fifo(), &long_history()[..100]).await;
     let collected = CollectedEvents::default();
     let (follower, progress) = start(&fixture, FromBeginning(collected.clone())).await;
-    assert!(progress.wait_for_all(fixture.engine().views(), TIMEOUT).await);
+    assert!(progress.wait_for_all(fixture.engine().views(), HANG_LIMIT).await);
     let all = collected.distinct();
     let last = fixture.ledger().await.last().unwrap().seq;
     for seq in [EventSeq(last.0 / 2), EventSeq(0)] {
@@ -358,7 +358,7 @@ async fn a_restored_ledger_is_published_with_other_ids_from_where_it_differs() {
     fixture.run_history(&fifo(), &long_history()[60..120]).await;
     let collected = CollectedEvents::default();
     let (follower, progress) = start(&fixture, FromBeginning(collected.clone())).await;
-    assert!(progress.wait_for_all(fixture.engine().views(), TIMEOUT).await);
+    assert!(progress.wait_for_all(fixture.engine().views(), HANG_LIMIT).await);
     stop(follower).await;
     let lost = collected.ids();
     fixture.close().await;
@@ -369,7 +369,7 @@ async fn a_restored_ledger_is_published_with_other_ids_from_where_it_differs() {
     fixture.run_history(&fifo(), &long_history()[120..260]).await;
     let again = CollectedEvents::default();
     let (follower, progress) = start(&fixture, FromBeginning(again.clone())).await;
-    assert!(progress.wait_for_all(fixture.engine().views(), TIMEOUT).await);
+    assert!(progress.wait_for_all(fixture.engine().views(), HANG_LIMIT).await);
     stop(follower).await;
     let seq_of = |id: &str| id.split('/').nth(1).unwrap().parse::<u64>();
     for id in again.ids() {
@@ -508,7 +508,7 @@ async fn two_processes_that_both_believe_to_hold_the_lock_record_each_event_once
     let collected = CollectedEvents::default();
     let (follower, progress) = start(&fixture, RecordingReceiver(collected.clone())).await;
     fixture.run_history(&fifo(), &long_history()[..50]).await;
-    assert!(progress.wait_for_all(fixture.engine().views(), TIMEOUT).await);
+    assert!(progress.wait_for_all(fixture.engine().views(), HANG_LIMIT).await);
     let context = SharedContext {
         engine: fixture.engine().clone(),
         store: fixture.store.clone(),
@@ -612,7 +612,7 @@ async fn the_tables_say_since_when_a_receiver_takes_nothing_and_that_it_does_aga
     let collected = CollectedEvents::default();
     collected.fails.store(true, Ordering::SeqCst);
     let (follower, progress) = start(&fixture, FromBeginning(collected.clone())).await;
-    assert!(progress.wait_for_all(fixture.engine().views(), TIMEOUT).await);
+    assert!(progress.wait_for_all(fixture.engine().views(), HANG_LIMIT).await);
     let failure = async || {
         let failures = store::followers::list_failures(&fixture.store).await.unwrap();
         failures.into_iter().find(|(name, _)| name == FromBeginning::NAME).map(|(_, failure)| failure)
