@@ -250,9 +250,7 @@ async fn a_host_with_half_sent_heads_starves_neither_probes_nor_others() {
         app.instance.app.metrics.connections.get() <= 25 + 16
     })
     .await;
-    let metrics = app.http.get(format!("http://{}/metrics", app.instance.metrics_address));
-    let metrics = metrics.send().await.unwrap().text().await.unwrap();
-    assert!(metrics.contains(r#"doorbuster_http_connections_limited_total{reason="address"}"#), "{metrics}");
+    app.wait_for_metrics(&[r#"doorbuster_http_connections_limited_total{reason="address"}"#]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,14 +18,8 @@ async fn rewind_and_wait(app: &TestApp, merchant: &Merchant<'_>, sale: &str, rew
     .await;
 }
 
-async fn metrics(app: &TestApp) -> String {
-    let reply =
-        app.http.get(format!("http://{}/metrics", app.instance.metrics_address)).send().await.unwrap();
-    reply.text().await.unwrap()
-}
-
 async fn rebuild_count(app: &TestApp) -> u64 {
-    let text = metrics(app).await;
+    let text = app.read_metrics().await;
     let line = text.lines().find_map(|line| line.strip_prefix("doorbuster_projector_rebuilds_total "));
     line.unwrap().parse().unwrap()
 }
@@ -142,7 +136,14 @@ async fn each_follower_has_metrics() {
     let app = TestApp::start().await;
     let merchant = Merchant::sign_in(&app).await;
     sale_with_orders(&app, &merchant).await;
-    let text = metrics(&app).await;
+    let nothing_delivered =
+        r#"doorbuster_follower_deliveries_total{follower="projector",outcome="delivered"} 0"#;
+    // A delivery is counted after its rows can be read.
+    eventually("the projector has delivered", HANG_LIMIT, async || {
+        !app.read_metrics().await.contains(nothing_delivered)
+    })
+    .await;
+    let text = app.read_metrics().await;
     for follower in ["projector", "live_updates", "idempotency_warmup"] {
         for metric in ["lag_events", "lag_seconds"] {
             let start = format!("doorbuster_follower_{metric}{{follower=\"{follower}\"}} ");
@@ -154,6 +155,4 @@ async fn each_follower_has_metrics() {
             assert!(text.contains(&start), "{start}");
         }
     }
-    let delivered = r#"doorbuster_follower_deliveries_total{follower="projector",outcome="delivered"} 0"#;
-    assert!(!text.contains(delivered), "the projector has delivered");
 }

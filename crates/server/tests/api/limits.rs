@@ -81,13 +81,8 @@ async fn a_refresh_is_not_held_up_by_sign_ins_behind_the_same_address() {
     let next = SignedInUser::from_body(&refreshed.json());
     let body = json!({"refreshToken": next.refresh});
     assert_eq!(app.post_as(&next.access, "/api/v1/auth/refresh", &body).await.status, StatusCode::OK);
-    let metrics = app.http.get(format!("http://{}/metrics", app.instance.metrics_address));
-    let metrics = metrics.send().await.unwrap().text().await.unwrap();
-    for line in
-        [r#"doorbuster_limited_total{class="auth"} 1"#, r#"doorbuster_limited_total{class="refresh"} 1"#]
-    {
-        assert!(metrics.contains(line), "{line}: {metrics}");
-    }
+    let classes = ["auth", "refresh"].map(|class| format!("doorbuster_limited_total{{class=\"{class}\"}} 1"));
+    app.wait_for_metrics(&classes.each_ref().map(String::as_str)).await;
 }
 
 /// Flags with which each request may come from an address of its own, and each account has three guesses.

@@ -62,11 +62,6 @@ async fn assert_match(app: &TestApp, server: &MailServer, sale: &str) {
     assert_mails_match(&shop, &[sale], server, 0).await;
 }
 
-async fn metrics(app: &TestApp) -> String {
-    let reply = reqwest::get(format!("http://{}/metrics", app.instance.metrics_address)).await.unwrap();
-    reply.text().await.unwrap()
-}
-
 async fn reset(app: &TestApp, token: &str, password: &str) -> HttpReply {
     app.post("/api/v1/auth/reset", &json!({"token": token, "password": password})).await
 }
@@ -662,10 +657,7 @@ async fn a_short_outage_of_the_tables_sends_no_mail_twice_and_delays_none_by_its
     arrived(&server, "ada@example.com", 1).await;
     rename("mails", "mails_away").await;
     drop(replies);
-    eventually("what became of the mail could not be written", HANG_LIMIT, async || {
-        metrics(&app).await.contains("doorbuster_mails_total{outcome=\"unrecorded\"}")
-    })
-    .await;
+    app.wait_for_metrics(&["doorbuster_mails_total{outcome=\"unrecorded\"}"]).await;
     rename("mails_away", "mails").await;
     assert_eq!(listed(&app, "sent", "ada@example.com").await["tries"], 1);
     // What a mail needs cannot be read, so the relay does not get it.
@@ -751,8 +743,7 @@ async fn the_list_of_mails_is_for_admins_and_has_pages() {
     assert_eq!(app.get_as(&admin, "/api/v1/admin/mails?state=lost").await.problem(), "invalid_query");
     let unknown = format!("/api/v1/admin/mails/{}/resend", uuid::Uuid::new_v4());
     assert_eq!(app.post_as(&admin, &unknown, &json!({})).await.problem(), "mail_unknown");
-    let metrics = metrics(&app).await;
-    assert!(metrics.contains("doorbuster_mails_total{outcome=\"sent\"} 3"), "{metrics}");
+    app.wait_for_metrics(&["doorbuster_mails_total{outcome=\"sent\"} 3"]).await;
 }
 
 /// Waits for a mail with a subject, and returns it.

@@ -26,18 +26,15 @@ async fn metrics_are_on_their_own_address_only() {
     let app = TestApp::start().await;
     assert_eq!(app.get("/metrics").await.problem(), "not_found");
     assert_eq!(app.get("/api/v1/auth/me").await.status, StatusCode::UNAUTHORIZED);
-    let url = format!("http://{}/metrics", app.instance.metrics_address);
-    let text = app.http.get(url).send().await.unwrap().text().await.unwrap();
-    for line in [
+    app.wait_for_metrics(&[
         r#"doorbuster_http_requests_total{method="GET",route="/api/v1/auth/me",status="401"} 1"#,
         r#"doorbuster_http_requests_total{method="any",route="unknown",status="404"} 1"#,
         r#"doorbuster_problems_total{code="unauthorized"} 1"#,
         r#"doorbuster_problems_total{code="not_found"} 1"#,
         "doorbuster_http_in_flight 0",
         "# EOF",
-    ] {
-        assert!(text.contains(line), "{line} in\n{text}");
-    }
+    ])
+    .await;
     let foreign = format!("http://{}/api/v1/auth/me", app.instance.metrics_address);
     assert_eq!(app.http.get(foreign).send().await.unwrap().status(), StatusCode::NOT_FOUND);
 }
@@ -94,10 +91,7 @@ async fn purchases_are_counted_by_what_came_of_them() {
     order_with_key(&app, &ada, &held, 1, "k").await;
     order(&app, &bob, &held, 1).await;
     order(&app, &bob, &sold, 1).await;
-    let address = app.instance.metrics_address;
-    let text = app.http.get(format!("http://{address}/metrics")).send().await.unwrap().text().await.unwrap();
-    for outcome in ["held", "repeated", "all_held", "sold"] {
-        let line = format!("doorbuster_purchases_total{{outcome=\"{outcome}\"}} 1");
-        assert!(text.contains(&line), "{line}: {text}");
-    }
+    let lines = ["held", "repeated", "all_held", "sold"]
+        .map(|outcome| format!("doorbuster_purchases_total{{outcome=\"{outcome}\"}} 1"));
+    app.wait_for_metrics(&lines.each_ref().map(String::as_str)).await;
 }

@@ -349,8 +349,7 @@ async fn a_shop_shares_its_limits_with_every_other_one_on_its_valkey() {
     let reply = app.post("/api/v1/auth/login", &json!({})).await;
     assert_eq!((reply.status, reply.problem().as_str()), (StatusCode::TOO_MANY_REQUESTS, "rate_limited"));
     assert!(!elsewhere.allows(LimitClass::Auth, here).await);
-    let metrics = app.http.get(format!("http://{}/metrics", app.instance.metrics_address));
-    let metrics = metrics.send().await.unwrap().text().await.unwrap();
+    let metrics = app.read_metrics().await;
     assert!(metrics.contains("\ndoorbuster_limits_local_total 0\n"), "{metrics}");
 }
 

@@ -53,6 +53,7 @@ pub async fn second_shop(app: &TestApp) -> Shop {
         store,
         tenancy: Tenancy::Cluster,
         projected: ours.projected.clone(),
+        catch_up_timeouts: ours.catch_up_timeouts,
         lag: ours.lag.clone(),
         attempts: attempts::buffer(server::telemetry::metrics::Counter::default()).0,
         payments: Arc::clone(&ours.payments),
@@ -345,11 +346,7 @@ async fn health_tells_how_far_the_tables_are_behind() {
         app.get("/health").await.json()["tables"] == level
     })
     .await;
-    let metrics = app.http.get(format!("http://{}/metrics", app.instance.metrics_address));
-    let metrics = metrics.send().await.unwrap().text().await.unwrap();
-    for gauge in ["doorbuster_projector_lag_events 0", "doorbuster_projector_lag_seconds 0"] {
-        assert!(metrics.contains(gauge), "{gauge}");
-    }
+    app.wait_for_metrics(&["doorbuster_projector_lag_events 0", "doorbuster_projector_lag_seconds 0"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

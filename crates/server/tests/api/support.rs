@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 use test_servers::postgres::PostgresServer;
-use test_servers::wait::{HANG_LIMIT, eventually_some};
+use test_servers::wait::{HANG_LIMIT, eventually, eventually_some};
 use tokio::runtime::Handle;
 
 pub const PASSWORD: &str = "correct horse battery";
@@ -235,6 +235,20 @@ impl TestApp {
 
     pub async fn post_as(&self, token: &str, path: &str, body: &Value) -> HttpReply {
         HttpReply::send(self.request(Method::POST, path).bearer_auth(token).json(body)).await
+    }
+
+    pub async fn read_metrics(&self) -> String {
+        let url = format!("http://{}/metrics", self.instance.metrics_address);
+        self.http.get(url).send().await.unwrap().text().await.unwrap()
+    }
+
+    /// Waits until the metrics have all of these texts: something is counted a moment after it can be seen.
+    pub async fn wait_for_metrics(&self, texts: &[&str]) {
+        eventually(&format!("metrics with {texts:#?}"), HANG_LIMIT, async || {
+            let metrics = self.read_metrics().await;
+            texts.iter().all(|text| metrics.contains(text))
+        })
+        .await;
     }
 
     /// The items of a list, page by page. `path` has a query.

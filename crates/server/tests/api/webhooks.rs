@@ -13,7 +13,6 @@ use std::net::IpAddr;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 use test_servers::postgres::PostgresServer;
 use test_servers::receiver::{ReceivedRequest, ReceiverAction, WebhookReceiver};
 use test_servers::wait::{HANG_LIMIT, eventually, eventually_some};
@@ -514,21 +513,12 @@ async fn webhooks_have_metrics() {
     let receiver = WebhookReceiver::with_status(410);
     let webhook = create(&merchant, &receiver, &["*"]).await;
     merchant.post(&format!("/webhooks/{}/test", id(&webhook)), &json!({})).await;
-    let metrics = async || {
-        let url = format!("http://{}/metrics", app.instance.metrics_address);
-        app.http.get(url).send().await.unwrap().text().await.unwrap()
-    };
-    eventually("the endpoint is disabled", HANG_LIMIT, async || {
-        metrics().await.contains("doorbuster_webhook_endpoints_disabled_total 1")
-    })
-    .await;
-    let text = metrics().await;
-    for line in [
+    app.wait_for_metrics(&[
+        "doorbuster_webhook_endpoints_disabled_total 1",
         "doorbuster_webhook_deliveries_total{outcome=\"delivered\"} 0",
         "doorbuster_webhook_deliveries_total{outcome=\"retried\"} 1",
         "doorbuster_webhook_deliveries_total{outcome=\"gave_up\"} 0",
         "doorbuster_webhook_deliveries_in_flight 0",
-    ] {
-        assert!(text.contains(line), "{line}");
-    }
+    ])
+    .await;
 }

@@ -7,10 +7,12 @@ use futures::future::join_all;
 use reqwest::Method;
 use sale::Money;
 use serde_json::{Value, json};
+use server::commands::settings::Serve;
 use server::http::dialects::Dialect;
 use server::http::dialects::holds::check_payments;
 use server::http::v1::rfc3339;
 use server::shop::checkout::find_unpayable_sale;
+use server::shop::follower_progress::CatchUpTimeouts;
 use server::shop::guests::{DialectGuest, GuestOrigin};
 use server::shop::single_orders::{OtherOrders, SinglePurchase, buy_one};
 use server::store::payments::{self, BeginResult, NewPayment, PaymentLease, PaymentRow, PaymentState};
@@ -887,7 +889,8 @@ async fn calls_at_once_that_repeat_each_other_are_one_change_and_reads() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn orders_are_listed_in_pages_however_far_the_tables_lag() {
-    let shop = Fixture::start().await;
+    let usual = |settings: &mut Serve| settings.catch_up_timeouts = CatchUpTimeouts::default();
+    let shop = Fixture::of(TestApp::start_with_settings(&FLAGS, usual).await).await;
     let (one, other) = (shop.sale(5, &json!({})).await, shop.sale(5, &json!({"name": "Vase"})).await);
     let first = shop.purchase("ada@example.com", &one).await;
     // An account with the same address is another buyer.
