@@ -19,8 +19,7 @@ pub struct SaleView {
     pub policy: Arc<Policy>,
     pub counters: SaleCounters,
     pub availability: Availability,
-    /// While no unit is free: when the clock next takes one back, by the first end of a hold or of an admission. A buyer may give one
-    /// back before.
+    /// While no unit is free: the end of the first hold or admission, at which its unit is free again. A buyer may give a unit back earlier.
     pub next_return_at: Option<Timestamp>,
     switches: SaleSwitches,
 }

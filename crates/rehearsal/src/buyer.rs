@@ -139,10 +139,7 @@ impl SimulatedBuyer {
                 }
                 ReplyBody::Refused(Code::AllHeld) => {
                     let due = self.plan_retry(retry_after_s)?;
-                    if !self.context.wait_until(due).await {
-                        return Err(BuyerOutcome::Stopped);
-                    }
-                    due
+                    self.wait_until(due).await?
                 }
                 ReplyBody::Refused(Code::NotAdmitted | Code::NotInLine | Code::Paused) => {
                     self.wait_about(RETRY_AFTER_S).await?
@@ -351,6 +348,10 @@ impl SimulatedBuyer {
     async fn wait_about(&mut self, about_s: f64) -> Result<RunInstant, BuyerOutcome> {
         let wait_s = self.vary_wait(about_s);
         let due = self.plan_wait(wait_s)?;
+        self.wait_until(due).await
+    }
+
+    async fn wait_until(&self, due: RunInstant) -> Result<RunInstant, BuyerOutcome> {
         if self.context.wait_until(due).await { Ok(due) } else { Err(BuyerOutcome::Stopped) }
     }
 
@@ -373,8 +374,8 @@ impl SimulatedBuyer {
 
     /// When a refused buyer tries again: exactly when the refusal says, because the instance has spread its buyers already. A buyer who does
     /// not wait that long gives up at once.
-    fn plan_retry(&mut self, told_s: Option<u16>) -> Result<RunInstant, BuyerOutcome> {
-        let wait_s = told_s.map_or_else(|| self.vary_wait(RETRY_AFTER_S), f64::from);
+    fn plan_retry(&mut self, retry_after_s: Option<u16>) -> Result<RunInstant, BuyerOutcome> {
+        let wait_s = retry_after_s.map_or_else(|| self.vary_wait(RETRY_AFTER_S), f64::from);
         let due = self.plan_wait(wait_s)?;
         if due > self.deadline { Err(BuyerOutcome::GaveUp) } else { Ok(due) }
     }
@@ -513,16 +514,19 @@ mod tests {
     }
 
     /// The shortest and the longest wait that a plan can be.
-    fn planned_wait(buyer: &mut SimulatedBuyer, told_s: Option<u16>) -> Result<(f64, f64), BuyerOutcome> {
+    fn planned_wait(
+        buyer: &mut SimulatedBuyer,
+        retry_after_s: Option<u16>,
+    ) -> Result<(f64, f64), BuyerOutcome> {
         let before = buyer.context.clock.now();
-        let due = buyer.plan_retry(told_s)?;
+        let due = buyer.plan_retry(retry_after_s)?;
         let after = buyer.context.clock.now();
         let seconds = |from: RunInstant| due.0.saturating_sub(from.0) as f64 / 1e6;
         Ok((seconds(after), seconds(before)))
     }
 
     #[test]
-    fn a_refused_buyer_comes_back_exactly_when_told() {
+    fn a_refused_buyer_retries_exactly_after_retry_after() {
         let mut patient = buyer(BuyerHabits::default());
         let (least_s, most_s) = planned_wait(&mut patient, Some(17)).unwrap();
         assert!(least_s <= 17.0 && most_s >= 17.0, "{least_s} to {most_s}");
@@ -531,11 +535,14 @@ mod tests {
     }
 
     #[test]
-    fn a_buyer_who_is_told_to_wait_too_long_gives_up_and_a_bot_does_not_wait() {
-        let told_s = Some(61);
-        assert_eq!(planned_wait(&mut buyer(BuyerHabits::default()), told_s), Err(BuyerOutcome::GaveUp));
+    fn a_buyer_whose_patience_ends_before_retry_after_gives_up_and_a_bot_does_not_wait() {
+        let retry_after_s = Some(61);
+        assert_eq!(
+            planned_wait(&mut buyer(BuyerHabits::default()), retry_after_s),
+            Err(BuyerOutcome::GaveUp)
+        );
         let mut bot = buyer(BuyerHabits { hammers: true, ..BuyerHabits::default() });
-        let (least_s, _) = planned_wait(&mut bot, told_s).unwrap();
+        let (least_s, _) = planned_wait(&mut bot, retry_after_s).unwrap();
         assert!(least_s <= 0.0, "{least_s}");
     }
 

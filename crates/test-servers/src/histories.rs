@@ -79,7 +79,9 @@ impl HistoryTest {
                 }
                 match try_play(&from_seed(seed)) {
                     Some(end) => ends.lock().unwrap().push(end),
-                    None => *failed.lock().unwrap() = Some(seed),
+                    None => {
+                        failed.lock().unwrap().get_or_insert(seed);
+                    }
                 }
             }
         };
@@ -89,9 +91,12 @@ impl HistoryTest {
             }
         });
         if let Some(seed) = failed.into_inner().unwrap() {
+            let replay = format!("replay with: {}_SEED={seed} {}", self.prefix, self.command);
+            // A history that hangs is not shortened before the run is ended.
+            eprintln!("{replay}; looking for a shorter history that fails");
             let fails = |plan: &P| try_play(plan).is_none();
             let story = describe(&shrink(from_seed(seed), SHRINK_RUNS_MAX, fails));
-            panic!("replay with: {}_SEED={seed} {}\n{story}", self.prefix, self.command);
+            panic!("{replay}\n{story}");
         }
         ends.into_inner().unwrap()
     }

@@ -3,8 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-/// Ends a wait of a test that hangs. It is long, because a machine that does other work beside the tests is slow, and costs nothing where
-/// nothing hangs.
+/// Ends a wait of a test that hangs. It is long because a busy machine is slow; a test that does not hang never waits for it.
 pub const HANG_LIMIT: Duration = Duration::from_secs(180);
 
 const POLL_INTERVAL: Duration = Duration::from_millis(10);

@@ -3,7 +3,6 @@ import { expect, test, vi } from "vitest";
 import en from "../texts/en.json";
 import { ApiError } from "./errors";
 import { describeError } from "./errorText";
-import { formatText } from "./i18n";
 
 /** Codes that only admins, API clients and bugs of the page can get. */
 const NOT_FOR_BUYERS = new Set([
@@ -43,14 +42,6 @@ test("too many wrong passwords are told apart from too many requests, with the t
   });
   expect(limited({})).toMatchObject({ key: "refused.rate_limited", values: { count: 180 } });
   vi.unstubAllGlobals();
-});
-
-test("a buyer for whom all units are held reads when to try again", () => {
-  const response = new Response(null, { status: 409, headers: { "retry-after": "17" } });
-  const { key, values } = describeError(new ApiError(response, { code: "all_held" }));
-  expect(formatText(en[key as "refused.all_held"], values, "en")).toBe(
-    "All units are in other carts. You may still get one: try again in 17 seconds.",
-  );
 });
 
 test("an unexpected error shows the request id", () => {

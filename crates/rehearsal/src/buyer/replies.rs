@@ -119,13 +119,13 @@ mod tests {
 
     #[test]
     fn whole_seconds_of_retry_after_are_read() {
-        let told = |value: &'static str| {
+        let read = |value: &'static str| {
             let mut reply = reply(409, r#"{"code":"all_held"}"#);
             reply.headers.insert(RETRY_AFTER, HeaderValue::from_static(value));
             read_retry_after_s(&reply)
         };
-        assert_eq!([told("17"), told("0")], [Some(17), Some(0)]);
-        assert_eq!([told("Wed, 21 Oct 2026 07:28:00 GMT"), told("99999")], [None, None]);
+        assert_eq!([read("17"), read("0")], [Some(17), Some(0)]);
+        assert_eq!([read("Wed, 21 Oct 2026 07:28:00 GMT"), read("99999")], [None, None]);
         assert_eq!(read_retry_after_s(&reply(409, "")), None);
     }
 

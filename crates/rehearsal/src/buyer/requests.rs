@@ -199,8 +199,8 @@ impl SimulatedBuyer {
             _ => None,
         };
         self.context.metrics.record_reply(span.received, refused);
-        let told_s = replies::read_retry_after_s(reply);
-        let received = LoggedReply { span, status: reply.status.as_u16(), retry_after_s: told_s, body };
+        let retry_after_s = replies::read_retry_after_s(reply);
+        let received = LoggedReply { span, status: reply.status.as_u16(), retry_after_s, body };
         self.context.with_account(self.member.account, |account| {
             account.requests[request.0].record_reply(received);
             if let ReplyBody::Place { ticket, position, .. } = body {
@@ -211,10 +211,10 @@ impl SimulatedBuyer {
             }
         });
         let passes = refused.is_some_and(Code::is_transient) || body == ReplyBody::Malformed;
-        let retry_after_s = told_s.map(|told_s| f64::from(told_s).min(RETRY_AFTER_MAX_S));
+        let capped_s = retry_after_s.map(|seconds| f64::from(seconds).min(RETRY_AFTER_MAX_S));
         match refused {
-            Some(Code::RateLimited) => SendOutcome::RateLimited(retry_after_s),
-            _ if passes => SendOutcome::Retry(retry_after_s),
+            Some(Code::RateLimited) => SendOutcome::RateLimited(capped_s),
+            _ if passes => SendOutcome::Retry(capped_s),
             _ => SendOutcome::Settled(received),
         }
     }

@@ -193,7 +193,7 @@ pub struct PrebuiltProblem {
 impl PrebuiltProblem {
     /// Replaces the `Retry-After`.
     #[must_use]
-    pub fn retry_after_s(self, retry_after_s: Option<u32>) -> Self {
+    pub fn with_retry_after_s(self, retry_after_s: Option<u32>) -> Self {
         Self { retry_after_s, ..self }
     }
 }

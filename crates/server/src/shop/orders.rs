@@ -5,7 +5,7 @@ use super::confirmed_emails::check_confirmed_email;
 use super::idempotency_keys::{IdempotencyKey, KeyOperation, KeyRefusal, OwnedKey};
 use super::mailboxes::claim_mailbox;
 use super::native_guests::claim_units;
-use super::retry_times::choose_retry_s;
+use super::retry_times::choose_retry_after_s;
 use super::sales::requires_payment;
 use super::{Shop, ids};
 use crate::store::StoreError;
@@ -62,7 +62,7 @@ pub enum ReservationRefusal {
     Law(Refusal),
     /// All units are held by others.
     AllHeld {
-        /// When to ask again; see [`choose_retry_s`].
+        /// When to ask again; see [`choose_retry_after_s`].
         retry_after_s: u32,
     },
     /// More units were asked for than the buyer can have now.
@@ -242,9 +242,9 @@ async fn find_fewer_left(
 /// The refusal with what its buyer needs to know.
 fn explain_refusal(shop: &Shop, (sale, buyer): (SaleId, BuyerId), refusal: Refusal) -> ReservationRefusal {
     match shop.engine.views().get(sale) {
-        Some(view) if refusal == Refusal::AllHeld => {
-            ReservationRefusal::AllHeld { retry_after_s: choose_retry_s(&view, buyer, shop.engine.now()) }
-        }
+        Some(view) if refusal == Refusal::AllHeld => ReservationRefusal::AllHeld {
+            retry_after_s: choose_retry_after_s(&view, buyer, shop.engine.now()),
+        },
         _ => ReservationRefusal::Law(refusal),
     }
 }

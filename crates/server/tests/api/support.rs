@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 use test_servers::postgres::PostgresServer;
-use test_servers::wait::{HANG_LIMIT, eventually, eventually_some};
+use test_servers::wait::{HANG_LIMIT, eventually_some};
 use tokio::runtime::Handle;
 
 pub const PASSWORD: &str = "correct horse battery";
@@ -218,13 +218,15 @@ impl TestApp {
         self.read(path, |request| request.bearer_auth(token)).await
     }
 
-    /// Sends a request that changes nothing. The API is asked again while it replies with 503, as clients do: the tables of a busy machine
-    /// may need longer than a request waits.
+    /// Sends a request that changes nothing. The API is asked again while it replies with `unavailable`, as clients do: the database of a busy
+    /// machine may need longer than a request waits.
     async fn read(&self, path: &str, complete: impl Fn(RequestBuilder) -> RequestBuilder) -> HttpReply {
         let is_api = path.starts_with("/api/");
         eventually_some(path, HANG_LIMIT, async || {
             let reply = HttpReply::send(complete(self.request(Method::GET, path))).await;
-            (!is_api || reply.status != StatusCode::SERVICE_UNAVAILABLE).then_some(reply)
+            let is_unavailable =
+                is_api && reply.status == StatusCode::SERVICE_UNAVAILABLE && reply.problem() == "unavailable";
+            (!is_unavailable).then_some(reply)
         })
         .await
     }
@@ -242,13 +244,27 @@ impl TestApp {
         self.http.get(url).send().await.unwrap().text().await.unwrap()
     }
 
-    /// Waits until the metrics have all of these texts: something is counted a moment after it can be seen.
-    pub async fn wait_for_metrics(&self, texts: &[&str]) {
-        eventually(&format!("metrics with {texts:#?}"), HANG_LIMIT, async || {
-            let metrics = self.read_metrics().await;
-            texts.iter().all(|text| metrics.contains(text))
-        })
-        .await;
+    /// Waits until the metrics have all of these lines, of which each is whole or a name with labels: something is counted a moment after it
+    /// can be seen.
+    pub async fn wait_for_metrics(&self, lines: &[&str]) {
+        let mut metrics = String::new();
+        let has_line = |metrics: &str, wanted: &str| {
+            metrics.lines().any(|line| {
+                line.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+            })
+        };
+        let waiting = async {
+            loop {
+                metrics = self.read_metrics().await;
+                if lines.iter().all(|line| has_line(&metrics, line)) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        if tokio::time::timeout(HANG_LIMIT, waiting).await.is_err() {
+            panic!("not all of {lines:#?} are among\n{metrics}");
+        }
     }
 
     /// The items of a list, page by page. `path` has a query.

@@ -127,12 +127,13 @@ async fn an_instance_that_has_not_started_delays_no_caller() {
     instance.launch().await;
 }
 
-/// Buys with each token, again after a 503.
+/// Buys with each token, as often as it takes.
 async fn buy_each(instance: &ServerProcess, sale: &str, tokens: &[String]) -> Vec<(String, String)> {
     let order = json!({"flashSaleId": sale, "quantity": 1});
     let mut confirmed = Vec::new();
     for token in tokens {
         let reply = instance.post("/api/v1/orders", &order, Some(token)).await;
+        assert_eq!(reply["status"], "confirmed", "{reply}");
         confirmed.push((token.clone(), text(&reply, "id")));
     }
     confirmed

@@ -227,27 +227,30 @@ impl ServerProcess {
     }
 
     pub async fn get(&self, path: &str, token: Option<&str>) -> Value {
-        self.send_until_answered(Method::GET, path, token, |request| request).await
+        let text = self.send_until_answered(Method::GET, path, token, |request| request).await;
+        serde_json::from_str(&text).unwrap()
     }
 
     /// Sends a request with one key for all tries, as clients do.
     pub async fn post(&self, path: &str, body: &Value, token: Option<&str>) -> Value {
         let key = uuid::Uuid::new_v4().to_string();
-        self.send_until_answered(Method::POST, path, token, |request| {
-            request.header("Idempotency-Key", &key).json(body)
-        })
-        .await
+        let complete = |request: RequestBuilder| request.header("Idempotency-Key", &key).json(body);
+        serde_json::from_str(&self.send_until_answered(Method::POST, path, token, complete).await).unwrap()
     }
 
-    /// Sends a request until it succeeds. It is sent again after a 503, since a busy machine may not record or read in time, and while
-    /// its first try is still under way.
+    pub async fn delete(&self, path: &str, token: &str) {
+        self.send_until_answered(Method::DELETE, path, Some(token), |request| request).await;
+    }
+
+    /// Sends a request until it succeeds, and returns the body. It is sent again after a 503, since a busy machine may not record or read in
+    /// time, and while its first try is still under way.
     async fn send_until_answered(
         &self,
         method: Method,
         path: &str,
         token: Option<&str>,
         complete: impl Fn(RequestBuilder) -> RequestBuilder,
-    ) -> Value {
+    ) -> String {
         let what = format!("{method} {}{path}", self.url);
         let (status, text) = eventually_some(&what, HANG_LIMIT, async || {
             let mut request = self.client.request(method.clone(), format!("{}{path}", self.url));
@@ -263,7 +266,7 @@ impl ServerProcess {
         })
         .await;
         assert!(status.is_success(), "{what}: {status} {text}");
-        serde_json::from_str(&text).unwrap()
+        text
     }
 
     /// Reads each confirmed order by its id and in its buyer's list.

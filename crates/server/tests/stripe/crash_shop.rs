@@ -194,7 +194,7 @@ impl CrashShop {
     }
 
     pub async fn count_available(&self, sale: &str) -> i64 {
-        let sale = self.read(&format!("/api/v1/flash-sales/{sale}"), "").await;
+        let sale = self.server().get(&format!("/api/v1/flash-sales/{sale}"), None).await;
         sale["available"].as_i64().unwrap()
     }
 
@@ -255,7 +255,8 @@ impl CrashShop {
     /// The same at one of the servers.
     pub async fn open_page_at(&self, no: usize, order: &BuyerOrder) -> String {
         let path = format!("/api/v1/orders/{}/pay", order.id);
-        let paying = self.post_to(no, &path, &json!({"method": "stripe"}), &order.token).await;
+        let method = json!({"method": "stripe"});
+        let paying = self.servers[no].post(&path, &method, Some(&order.token)).await;
         let payment = paying["payment"]["id"].as_str().unwrap_or_else(|| panic!("no payment: {paying}"));
         text(&self.stand_in.command("session", &[("payment", payment)]).await, "id")
     }
@@ -285,54 +286,13 @@ impl CrashShop {
     }
 
     pub async fn give_up(&self, order: &BuyerOrder) {
-        let url = format!("{}/api/v1/orders/{}", self.server().url, order.id);
-        self.send_until_answered(&format!("DELETE {url}"), || {
-            self.server().client.delete(&url).bearer_auth(&order.token)
-        })
-        .await;
+        self.server().delete(&format!("/api/v1/orders/{}", order.id), &order.token).await;
     }
 
     /// Asks a server for the refund of a part, or of all that is left and the unit.
     pub async fn refund_at(&self, no: usize, order: &BuyerOrder, call: PaymentCall) {
-        self.post_to(no, &refund_path(order), &refund_body(call), &self.servers[no].admin).await;
-    }
-
-    async fn read(&self, path: &str, token: &str) -> Value {
-        let url = format!("{}{path}", self.server().url);
-        let request = || {
-            let request = self.server().client.get(&url);
-            if token.is_empty() { request } else { request.bearer_auth(token) }
-        };
-        serde_json::from_str(&self.send_until_answered(&format!("GET {url}"), request).await).unwrap()
-    }
-
-    /// The body of the first reply that is no 503: a busy machine may not answer in time.
-    async fn send_until_answered(&self, what: &str, request: impl Fn() -> reqwest::RequestBuilder) -> String {
-        let (status, body) = eventually_some(what, HANG_LIMIT, async || {
-            let reply = request().send().await.unwrap();
-            let status = reply.status();
-            let body = reply.text().await.unwrap();
-            (status != 503).then_some((status, body))
-        })
-        .await;
-        assert!(status.is_success(), "{what}: {status} {body}");
-        body
-    }
-
-    /// Posts to a server with one key until it answers and nothing else works on the payment.
-    async fn post_to(&self, no: usize, path: &str, body: &Value, token: &str) -> Value {
         let server = &self.servers[no];
-        let (url, key) = (format!("{}{path}", server.url), uuid::Uuid::new_v4().to_string());
-        let (status, reply) = eventually_some(&format!("POST {url}"), HANG_LIMIT, async || {
-            let request = server.client.post(&url).bearer_auth(token).header("Idempotency-Key", &key);
-            let reply = request.json(body).send().await.unwrap();
-            let status = reply.status();
-            let reply: Value = reply.json().await.unwrap();
-            (status != 503 && reply["code"] != "request_in_flight").then_some((status, reply))
-        })
-        .await;
-        assert!(status.is_success(), "POST {url}: {status} {reply}");
-        reply
+        server.post(&refund_path(order), &refund_body(call), Some(&server.admin)).await;
     }
 
     /// Posts, and does not wait for a reply: the server may die meanwhile.
@@ -343,13 +303,13 @@ impl CrashShop {
     }
 
     pub async fn read_order(&self, order: &BuyerOrder) -> Value {
-        self.read(&format!("/api/v1/orders/{}", order.id), &order.token).await
+        self.server().get(&format!("/api/v1/orders/{}", order.id), Some(&order.token)).await
     }
 
     /// The first payment of an order, as the admin sees it.
     pub async fn payment(&self, order: &BuyerOrder) -> Value {
         let path = format!("/api/v1/admin/orders/{}/payments", order.id);
-        self.read(&path, &self.server().admin).await["items"][0].clone()
+        self.server().get(&path, Some(&self.server().admin)).await["items"][0].clone()
     }
 
     pub async fn wait_for_payment(&self, order: &BuyerOrder, status: &str) {

@@ -48,8 +48,8 @@ async fn two_instances_that_are_asked_and_woken_at_once_take_and_return_money_on
     for no in 0..8 {
         // Half-way their machines' clocks become wrong, in both directions.
         if no == 4 {
-            shop.set_clock(0, HOUR_MS);
-            shop.set_clock(1, -HOUR_MS);
+            shop.jump_clock(0, HOUR_MS).await;
+            shop.jump_clock(1, -HOUR_MS).await;
         }
         shop.target = no % 2;
         let order = shop.hold().await;

@@ -5,6 +5,7 @@ use super::*;
 use futures::future::join_all;
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use test_servers::histories::{HistoryPlan, HistoryTest, SHRINK_RUNS_MAX, SeededRandom, shrink};
 
 const BUYERS: usize = 6;
@@ -273,9 +274,10 @@ fn a_history_that_fails_is_described_without_what_does_not_matter() {
 /// Plays a history: how its payments and their disputes ended.
 fn play(plan: &MoneyPlan) -> BTreeSet<String> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let ends = runtime.block_on(play_stories(plan));
+    let played = catch_unwind(AssertUnwindSafe(|| runtime.block_on(play_stories(plan))));
+    // Does not wait for what still runs.
     runtime.shutdown_background();
-    ends
+    played.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 async fn play_stories(plan: &MoneyPlan) -> BTreeSet<String> {

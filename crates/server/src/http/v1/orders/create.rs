@@ -78,7 +78,7 @@ fn refused_reply(refusal: ReservationRefusal) -> Response {
     let written = WRITTEN.iter().find(|(kind, _)| std::ptr::eq(*kind, problem.kind()));
     match written {
         Some((_, prebuilt)) if problem.has_plain_body() => {
-            prebuilt.clone().retry_after_s(problem.retry_after()).into_response()
+            prebuilt.clone().with_retry_after_s(problem.retry_after()).into_response()
         }
         _ => problem.into_response(),
     }
