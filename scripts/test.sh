@@ -25,7 +25,7 @@ if has_room; then
     # PostgreSQL runs as another user when the tests run as root.
     chmod 755 "$folder"
     # Containers may forbid to execute what is there.
-    cp "$(command -v true)" "$folder"
+    cp "$(type -P true)" "$folder"
     if "$folder/true" 2>/dev/null; then export TMPDIR=$folder; fi
 fi
 
