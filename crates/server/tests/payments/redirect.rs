@@ -36,6 +36,32 @@ async fn a_page_is_opened_once_and_the_hold_stays_as_it_is() {
 }
 
 #[tokio::test]
+async fn a_request_whose_page_was_closed_for_another_card_is_repeated_as_long_as_the_order_is_held() {
+    let (_folder, fixture, sale, order) = open_fixture().await;
+    let first = fixture.open_page_with_key(buyer(1), order, "page").await;
+    let declined = fixture.payments.pay(pay(buyer(1), order, DECLINE, Some("card"))).await;
+    assert!(matches!(refused(declined), PaymentRefusal::Declined { .. }));
+    assert_eq!(state(&fixture, first.id).await, PaymentState::Voided);
+    let again = fixture.open_page_with_key(buyer(1), order, "page").await;
+    assert_ne!(again.id, first.id, "the first page is closed");
+
+    fixture.decide(again.id, PageDecision::Approve).await;
+    assert_eq!(fixture.payments.wake(again.id).await.unwrap(), Some(order));
+    assert_eq!(fixture.status(order).await, OrderStatus::Confirmed);
+    fixture.assert_books_agree([buyer(1)], sale).await;
+}
+
+#[tokio::test]
+async fn a_request_whose_page_was_closed_calls_no_order_over_that_another_card_may_have_paid() {
+    let (_folder, fixture, sale, order) = open_fixture().await;
+    fixture.open_page_with_key(buyer(1), order, "page").await;
+    unsettled(fixture.payments.pay(pay(buyer(1), order, LOST, Some("card"))).await);
+    let repeated = paid(fixture.payments.pay(pay(buyer(1), order, REDIRECT, Some("page"))).await);
+    assert_eq!(repeated.order.view.status, OrderStatus::Confirmed, "the card has paid");
+    fixture.assert_books_agree([buyer(1)], sale).await;
+}
+
+#[tokio::test]
 async fn what_the_buyer_decides_on_the_page_is_what_becomes_of_the_order() {
     for (decision, expected) in
         [(PageDecision::Approve, PaymentState::Captured), (PageDecision::Decline, PaymentState::Declined)]

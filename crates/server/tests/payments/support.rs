@@ -462,7 +462,15 @@ impl PaymentFixture {
 
     /// Opens a page to pay on, and returns its payment.
     pub async fn open_page(&self, buyer: BuyerId, order: OrderId) -> PaymentRow {
-        let opened = paid(self.pay(buyer, order, REDIRECT).await);
+        self.open_page_with(buyer, order, None).await
+    }
+
+    pub async fn open_page_with_key(&self, buyer: BuyerId, order: OrderId, key: &str) -> PaymentRow {
+        self.open_page_with(buyer, order, Some(key)).await
+    }
+
+    async fn open_page_with(&self, buyer: BuyerId, order: OrderId, key: Option<&str>) -> PaymentRow {
+        let opened = paid(self.payments.pay(pay(buyer, order, REDIRECT, key)).await);
         assert!(opened.is_open(), "{opened:?}");
         opened.payment.unwrap()
     }

@@ -127,11 +127,11 @@ impl PaymentService {
             // The order has ended since: it cannot be paid in another way any more.
             PaymentState::Declined if has_ended(order.view.status) => None,
             PaymentState::Declined => Some(Err(PaymentRefusal::Declined { reason: payment.reason })),
-            // Paid for by a later request.
-            PaymentState::Voiding | PaymentState::Voided if order.view.status == OrderStatus::Confirmed => {
-                None
-            }
-            PaymentState::Voiding | PaymentState::Voided => Some(Err(refusal_for_status(order.view.status))),
+            PaymentState::Voiding | PaymentState::Voided => match order.view.status {
+                // Paid for by a later request, or closed for one in another way, which may not have ended: the order is not over.
+                OrderStatus::Confirmed | OrderStatus::Pending { .. } => None,
+                status => Some(Err(refusal_for_status(status))),
+            },
         })
     }
 
