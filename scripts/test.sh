@@ -29,8 +29,8 @@ if has_room; then
     if "$folder/true" 2>/dev/null; then export TMPDIR=$folder; fi
 fi
 
-# The tests wait for clocks and servers most of their time.
-export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((2 * $(nproc)))}
+# The tests wait for clocks and servers half of their time.
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) + 1))}
 
 step "tests"
 cargo test --workspace --locked

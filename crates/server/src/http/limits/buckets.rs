@@ -65,12 +65,23 @@ impl BucketTable {
     }
 
     pub fn count_request(&self, key: LimitKey, now: Timestamp) -> BucketLevel {
+        self.count_with(key, now, |_, _| {})
+    }
+
+    /// Counts one request, and does the rest with its bucket before another request or a report can look at it.
+    fn count_with(
+        &self,
+        key: LimitKey,
+        now: Timestamp,
+        finish: impl FnOnce(&mut LeakyBucket, BucketLevel),
+    ) -> BucketLevel {
         let now_us = to_micros(now);
         let mut shard = self.lock_shard(key);
         let len = shard.len();
         let bucket = shard.entry(key).or_insert(LeakyBucket { empty_at: now_us, unreported: 0 });
         let level = self.parameters.count_request(bucket.empty_at - now_us);
         bucket.empty_at = now_us + level.level_us;
+        finish(bucket, level);
         self.evict_if_full(shard, len, now_us);
         level
     }
@@ -84,18 +95,18 @@ impl BucketTable {
         }
     }
 
-    /// Counts one request, and queues it for the next report.
+    /// Counts one request, and queues it for the next report. A report has either both, the request in its level and in what was served, or
+    /// neither: otherwise Valkey would count it twice.
     pub fn count_and_report(&self, key: LimitKey, now: Timestamp) -> BucketLevel {
-        let level = self.count_request(key, now);
-        if level.allowed && level.level_us > self.parameters.burst_us / UNREPORTED_FRACTION {
-            let mut shard = self.lock_shard(key);
-            let Some(bucket) = shard.get_mut(&key) else { return level };
-            bucket.unreported = bucket.unreported.saturating_add(1);
-            let is_first = bucket.unreported == 1;
-            drop(shard);
-            if is_first && !self.enqueue_report(key) {
-                self.take_report(key, now);
+        let mut is_first = false;
+        let level = self.count_with(key, now, |bucket, level| {
+            if level.allowed && level.level_us > self.parameters.burst_us / UNREPORTED_FRACTION {
+                bucket.unreported = bucket.unreported.saturating_add(1);
+                is_first = bucket.unreported == 1;
             }
+        });
+        if is_first && !self.enqueue_report(key) {
+            self.take_report(key, now);
         }
         level
     }
@@ -332,6 +343,27 @@ mod tests {
         assert_eq!(reports.len(), 1);
         assert_eq!((reports[0].key, reports[0].served, reports[0].level_us), (key(1), 5, 105_000));
         assert!(buckets.take_reports(now(0), 10).is_empty());
+    }
+
+    #[test]
+    fn a_report_that_is_taken_while_requests_are_counted_has_each_in_its_level_and_as_served() {
+        const REQUESTS: i64 = 200_000;
+        const UNREPORTED: i64 = 1_000_000 / UNREPORTED_FRACTION;
+        let buckets = BucketTable::new(GcraParameters { interval_us: 1, burst_us: 1_000_000 }, 1000);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..REQUESTS {
+                    buckets.count_and_report(key(1), now(0));
+                }
+            });
+            let mut served = 0;
+            while served < REQUESTS - UNREPORTED {
+                for report in buckets.take_reports(now(0), 1) {
+                    served += i64::from(report.served);
+                    assert_eq!(report.level_us, UNREPORTED + served);
+                }
+            }
+        });
     }
 
     #[test]
