@@ -59,8 +59,8 @@ test("a buyer joins the line, is admitted and takes the reserved unit; two tabs 
     lineOpensSecondsBefore: 3_600,
     extensionSeconds: 120,
   };
-  const { id } = await shop.createSale({ slug: "line", quantity: 3, startsInS: 14, admission });
   const first = await shop.registerBuyer("first");
+  const { id } = await shop.createSale({ slug: "line", quantity: 3, startsInS: 30, admission });
   await shop.call("POST", "/queue/join", { flashSaleId: id }, first.token);
 
   const browser = await shop.newBrowser();
@@ -80,7 +80,7 @@ test("a buyer joins the line, is admitted and takes the reserved unit; two tabs 
   await waitForStage(page, "waiting");
   await checkPage(page, "waiting");
 
-  await waitForStage(page, "admitted");
+  await page.locator('[data-stage="admitted"]').waitFor({ timeout: 60_000 });
   expect(await page.title()).toContain("Your turn");
   expect(await page.locator("#buyer-panel").evaluate((heading) => heading === document.activeElement)).toBe(
     true,
@@ -164,7 +164,7 @@ test("a declined card keeps the unit, and the buyer pays with another one", asyn
 });
 
 test("a payment that lasts longer than the hold is never called expired, and is taken once", async () => {
-  await shop.createSale({ slug: "slow-bank", quantity: 2, holdSeconds: 2, limitPerBuyer: 2 });
+  await shop.createSale({ slug: "slow-bank", quantity: 2, holdSeconds: 12, limitPerBuyer: 2 });
   const page = await (await shop.newBrowser()).newPage();
   await page.goto("/register?to=%2Fs%2Fslow-bank");
   await register(page, "grete");
@@ -179,6 +179,8 @@ test("a payment that lasts longer than the hold is never called expired, and is 
     }).observe(document.body, { subtree: true, childList: true, attributes: true });
   });
   await page.getByLabel("after three seconds").check();
+  // No more of the hold is left than the bank takes.
+  await page.waitForFunction(() => /^0:0[1-3]$/.test(document.querySelector("[role=timer]")?.textContent ?? ""));
   await page.getByRole("button", { name: "Pay €49.00" }).click();
   await page.getByRole("heading", { name: "We are waiting for your bank" }).waitFor();
   await waitForOrder(page, "confirmed");

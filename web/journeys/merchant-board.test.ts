@@ -49,7 +49,9 @@ async function compareWithApi(page: Page, id: string): Promise<void> {
 test(
   "the board is correct while the sale runs, is paused, and the server restarts",
   async () => {
-    const options = { slug: "board", quantity: 6, startsInS: 12, admission: FIFO };
+    const token: Record<string, string> = {};
+    for (const name of NAMES) token[name] = (await shop.registerBuyer(name)).token;
+    const options = { slug: "board", quantity: 6, startsInS: 30, admission: FIFO };
     const { id } = await shop.createSale({ ...options, name: "Aurora <b>lamp</b>" });
     const page = await shop.openAdminPage(`/admin/sales/${id}`);
     const externalRequests: string[] = [];
@@ -62,14 +64,10 @@ test(
     await page.getByText("The line is open: buyers can join already.").waitFor();
     await page.getByText("Charts appear with the first buyer.").waitFor();
 
-    const token: Record<string, string> = {};
-    for (const name of NAMES) {
-      token[name] = (await shop.registerBuyer(name)).token;
-      await shop.call("POST", "/queue/join", { flashSaleId: id }, token[name]);
-    }
+    for (const name of NAMES) await shop.call("POST", "/queue/join", { flashSaleId: id }, token[name]);
     await page.locator('[data-figure="waiting"] dd', { hasText: /^8$/ }).waitFor();
     await checkPage(page, "board-upcoming");
-    await page.locator('[data-board="active"]').waitFor({ timeout: 20_000 });
+    await page.locator('[data-board="active"]').waitFor({ timeout: 60_000 });
     await waitForCount(page, '[data-units="admitted"]', 6);
 
     const buy = (name: string) => shop.call("POST", "/orders", { flashSaleId: id, quantity: 1 }, token[name]);

@@ -8,7 +8,7 @@ const LINE = { type: "fifo", perSecond: 50, checkoutSeconds: 120 };
 const shop = startTestShop("--token-ttl", "12s");
 
 test("a token that expires in the line is renewed once for all tabs, and the place is kept", async () => {
-  const { id } = await shop.createSale({ slug: "token", quantity: 1, holdSeconds: 30, admission: LINE });
+  const { id } = await shop.createSale({ slug: "token", quantity: 1, holdSeconds: 300, admission: LINE });
   await shop.holdUnits(id, "ahead");
   const browser = await shop.newBrowser();
   const page = await browser.newPage();
@@ -30,5 +30,6 @@ test("a token that expires in the line is renewed once for all tabs, and the pla
     await each.getByText("No. 2").waitFor();
     expect(await each.getByText("You have been signed out").count()).toBe(0);
   }
+  await shop.callAsAdmin("POST", `/flash-sales/${id}/restock`, { quantity: 1 });
   await Promise.all([waitForStage(page, "admitted"), waitForStage(tab, "admitted")]);
 });

@@ -85,19 +85,19 @@ test('a run without a payment crosses a threshold and gives the units back', asy
 
 test('the spike sells every unit once and counts each refusal by its code', async () => {
   const sale = await shop.sale({ quantity: 20, payment: 'none', limitPerBuyer: 100 });
-  const settings = { SALE: sale.id, BUYERS: 10, RATE: 40, RAMP_S: 1, HOLD_S: 2, VUS: 40, ...SLOW };
+  const settings = { SALE: sale.id, BUYERS: 10, RATE: 10, RAMP_S: 1, HOLD_S: 2, VUS: 30, ...SLOW };
   const played = await play('spike.js', settings);
   assert.equal(played.exit, DONE, played.text);
   assert.deepEqual(played.failedChecks(), []);
   assert.equal(played.count('answer_confirmed'), 20);
   assert.equal(played.count('answer_sold_out'), played.requests('order') - 20);
-  assert.ok(played.requests('order') > 100, played.text);
+  assert.ok(played.requests('order') > 20, played.text);
   assert.equal((await shop.readSale(sale.id)).sold, 20);
 });
 
 test('the spike of buyers with a limit is refused by that limit', async () => {
   const sale = await shop.sale({ quantity: 1000, payment: 'none' });
-  const settings = { SALE: sale.id, TOKENS: await tokens(4), RATE: 20, RAMP_S: 1, HOLD_S: 1, VUS: 20, ...SLOW };
+  const settings = { SALE: sale.id, TOKENS: await tokens(4), RATE: 8, RAMP_S: 1, HOLD_S: 1, VUS: 16, ...SLOW };
   const played = await play('spike.js', settings);
   assert.equal(played.exit, DONE, played.text);
   assert.equal(played.count('answer_confirmed'), 4);

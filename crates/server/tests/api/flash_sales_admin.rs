@@ -209,7 +209,7 @@ async fn a_sale_that_runs_takes_only_what_adds_to_its_promise() {
     let refused = [
         json!({"price": eur(1)}),
         json!({"quantity": 9}),
-        json!({"endsAt": merchant.moment(1_000)}),
+        json!({"endsAt": merchant.moment(600_000)}),
         json!({"startsAt": merchant.moment(60_000)}),
         json!({"limitPerBuyer": 5}),
         json!({"admission": {"type": "fifo", "perSecond": 1, "checkoutSeconds": 60}}),

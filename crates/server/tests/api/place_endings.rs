@@ -44,7 +44,10 @@ async fn sale_with_line(app: &TestApp, more: &Value) -> (String, SignedInUser, S
     join_line(app, &ada, &sale).await;
     wait_until_admitted(app, &ada, &sale).await;
     join_line(app, &bob, &sale).await;
-    assert_eq!(position(app, &bob, &sale).await["status"], "waiting");
+    // With more units the second buyer is admitted a second after the first.
+    if body["quantity"] == 1 {
+        assert_eq!(position(app, &bob, &sale).await["status"], "waiting");
+    }
     (sale, ada, bob)
 }
 

@@ -102,7 +102,7 @@ async fn the_summary_adds_up() {
     let (sale, paid) = run_small_drop(&app, &merchant).await;
     let path = format!("/flash-sales/{sale}/summary");
     let reply = wait_for_settled(&merchant, &path, |reply| {
-        reply["refusals"] == json!([{"code": "not_admitted", "count": 1}])
+        reply["refusals"] == json!([{"code": "not_admitted", "count": 1}]) && reply["wait"]["count"] == 4
     })
     .await;
     assert_eq!(

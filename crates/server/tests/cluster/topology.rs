@@ -415,6 +415,19 @@ pub async fn order_at(
     Some((status, reply.json().await.unwrap_or_default()))
 }
 
+/// Orders until there is an answer, with one key: a busy machine may not record in time.
+pub async fn order_until_answered(
+    process: &ServerProcess,
+    token: &str,
+    key: &str,
+    order: &Value,
+) -> (reqwest::StatusCode, Value) {
+    eventually_some("an answer", HANG_LIMIT, async || {
+        order_at(process, token, Some(key), order).await.filter(|(status, _)| *status != 503)
+    })
+    .await
+}
+
 fn path(path: &Path) -> String {
     path.to_str().expect("a path of text").to_owned()
 }

@@ -5,6 +5,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 use server::http::dialects::Dialect;
+use test_servers::wait::{HANG_LIMIT, eventually_some};
 
 /// A client of one dialect of a shop.
 #[derive(Clone)]
@@ -37,19 +38,31 @@ impl DialectClient {
     }
 
     pub async fn get(&self, path: &str) -> DialectReply {
-        DialectReply::send(self.request(Method::GET, path)).await
+        self.send(|| self.request(Method::GET, path)).await
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> DialectReply {
-        DialectReply::send(self.request(Method::POST, path).json(body)).await
+        self.send(|| self.request(Method::POST, path).json(body)).await
     }
 
     pub async fn post_as(&self, token: &str, path: &str, body: &Value) -> DialectReply {
-        DialectReply::send(self.request(Method::POST, path).bearer_auth(token).json(body)).await
+        self.send(|| self.request(Method::POST, path).bearer_auth(token).json(body)).await
     }
 
     pub async fn get_as(&self, token: &str, path: &str) -> DialectReply {
-        DialectReply::send(self.request(Method::GET, path).bearer_auth(token)).await
+        self.send(|| self.request(Method::GET, path).bearer_auth(token)).await
+    }
+
+    /// Asks again while the servers of a busy machine do not answer, as clients do.
+    async fn send(&self, build: impl Fn() -> RequestBuilder) -> DialectReply {
+        eventually_some("a reply", HANG_LIMIT, async || {
+            let reply = DialectReply::send(build()).await;
+            let body = serde_json::from_slice::<Value>(&reply.body).unwrap_or_default();
+            let is_early = reply.status == StatusCode::SERVICE_UNAVAILABLE
+                && (body["code"] == "unavailable" || body["code"] == "not_recorded");
+            (!is_early).then_some(reply)
+        })
+        .await
     }
 
     /// A body of this content type, or of none.

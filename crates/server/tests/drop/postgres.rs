@@ -194,17 +194,17 @@ async fn of_two_instances_that_were_started_by_mistake_only_the_second_sells() {
 
     // What either of them confirmed is there.
     second.assert_orders_belong_to_buyers(&[at_first.clone(), at_second.clone()].concat()).await;
-    let report = second.verify().await;
-    assert!(report.contains(&format!("sold {} ", thousands(at_first.len() + at_second.len()))), "{report}");
+    second.verify().await;
+    let (_, report) = verify_with(&second.data(), &["--json", "--database", &database]);
+    let report: Value = serde_json::from_str(&report).unwrap();
+    // A purchase that was refused may have been recorded all the same.
+    let confirmed = (at_first.len() + at_second.len()) as u64;
+    assert!(report["sales"][0]["sold"].as_u64().unwrap() >= confirmed, "{report}");
 
     // The first drains, and the second sells on.
     let mut first = first;
     first.stop_gently().await;
     buy_each(&second, &sale, &last).await;
-}
-
-fn thousands(count: usize) -> String {
-    if count < 1_000 { count.to_string() } else { format!("{},{:03}", count / 1_000, count % 1_000) }
 }
 
 /// Runs a command of the binary with a database: its exit code, and all that it says.
@@ -281,15 +281,17 @@ async fn a_dump_of_a_running_shop_is_a_backup() {
     let sale = instance.sale(1_000_000, 0, &open()).await;
     let mut tokens = BuyerCrowd::register(&instance, 1_001).await.tokens;
     let last = tokens.split_off(1_000);
-    let buying = buy(&instance, &sale, tokens);
-    instance.wait_until_sold(&sale, 20).await;
-    assert!(!instance.data().exists(), "there is nothing else to keep");
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("backup.sql");
-    let dump = postgres.run_program("pg_dump", &["--no-owner", "--dbname", &database]);
-    std::fs::write(&file, dump).unwrap();
-    let confirmed = buying.await.unwrap();
-    postgres.restore(&restored, &std::fs::read_to_string(&file).unwrap());
+    let dumping = async {
+        instance.wait_until_sold(&sale, 20).await;
+        assert!(!instance.data().exists(), "there is nothing else to keep");
+        let database = database.clone();
+        let dump = move || postgres.run_program("pg_dump", &["--no-owner", "--dbname", &database]);
+        tokio::task::spawn_blocking(dump).await.unwrap()
+    };
+    // In the order of the ledger, each with a key of its own.
+    let buying = buy_each(&instance, &sale, &tokens);
+    let (confirmed, dump) = tokio::join!(buying, dumping);
+    postgres.restore(&restored, &dump);
     let (code, report) = verify_with(&instance.data(), &["--database", &restored]);
     assert_eq!(code, Some(0), "{report}");
     let again = ServerProcess::on(&restored).await;

@@ -10,10 +10,11 @@ import { waitUntil } from './shop.mjs';
 
 const CONFIG = new URL('../../../../deploy/nginx/doorbuster.conf', import.meta.url);
 
-/** A WebSocket client that writes its own frames. It answers no ping by itself. */
+/** A WebSocket client that writes its own frames. It answers pings only where it is asked to, and while it reads. */
 export class RawSocket {
-  static async open(url) {
+  static async open(url, answersPings = false) {
     const raw = new RawSocket();
+    raw.answersPings = answersPings;
     const { hostname, port } = new URL(url);
     raw.texts = [];
     raw.isClosed = false;
@@ -46,7 +47,9 @@ export class RawSocket {
       if (bytes.length < from) break;
       const to = from + (isLong ? bytes.readUInt16BE(2) : bytes[1] & 0x7f);
       if (bytes.length < to) break;
-      this.texts.push(bytes.subarray(from, to).toString());
+      const text = bytes.subarray(from, to).toString();
+      this.texts.push(text);
+      if (text === '2' && this.answersPings) this.send('3');
       bytes = bytes.subarray(to);
     }
     return bytes;
