@@ -180,7 +180,9 @@ test("a payment that lasts longer than the hold is never called expired, and is 
   });
   await page.getByLabel("after three seconds").check();
   // No more of the hold is left than the bank takes.
-  await page.waitForFunction(() => /^0:0[1-3]$/.test(document.querySelector("[role=timer]")?.textContent ?? ""));
+  await page.waitForFunction(() =>
+    /^0:0[1-3]$/.test(document.querySelector("[role=timer]")?.textContent ?? ""),
+  );
   await page.getByRole("button", { name: "Pay €49.00" }).click();
   await page.getByRole("heading", { name: "We are waiting for your bank" }).waitFor();
   await waitForOrder(page, "confirmed");
