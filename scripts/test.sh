@@ -29,7 +29,7 @@ if has_room; then
     if "$folder/true" 2>/dev/null; then export TMPDIR=$folder; fi
 fi
 
-# The tests wait for clocks and servers half of their time.
+# Tests also wait for clocks and servers, so one more than there are cores runs at a time.
 export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) + 1))}
 
 step "tests"

@@ -1,6 +1,6 @@
 //! A shop whose orders are paid through the stand-in: one server, or two that share a PostgreSQL and a Redis, and the stand-in, each a process
-//! that a test kills. Each server has a clock of its own that the test turns. It never judges a single payment; at the end it compares the
-//! money that Stripe keeps with the orders.
+//! that a test kills. Each server has its own clock, which the test turns. At the end the shop compares the money that Stripe keeps with the
+//! orders; single payments are checked by the tests.
 
 use crate::process::StandInProcess;
 use crate::real::instance::{ServerProcess, text};
