@@ -28,6 +28,7 @@ pub mod cors;
 pub mod extract;
 pub mod failure_log;
 pub mod idempotency;
+pub mod load_shedding;
 pub mod page;
 mod payment_pages;
 pub mod problem;
@@ -61,6 +62,7 @@ pub struct AppContext {
     pub started_at: Timestamp,
     /// `None` when the rate limits are off.
     pub limits: Option<limits::RateLimiter>,
+    pub shedder: load_shedding::LoadShedder,
     pub metrics: ServerMetrics,
     pub ready: ReadinessFlag,
 }

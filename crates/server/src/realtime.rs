@@ -68,6 +68,9 @@ pub trait ChangeLimits: Send + Sync {
         address: IpAddr,
         now: Timestamp,
     ) -> BoxFuture<'_, Option<u32>>;
+
+    /// Whether the server is so busy that nobody may join a line.
+    fn refuses_joins(&self) -> bool;
 }
 
 /// What the handlers of a socket need.

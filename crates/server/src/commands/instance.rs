@@ -24,6 +24,7 @@ use super::{CommandError, demo, disk, ledger_loss, rehearse};
 use crate::followers::projector;
 use crate::followers::rounds::FollowerThread;
 use crate::http::dialects::Dialect;
+use crate::http::load_shedding::LoadShedder;
 use crate::http::v1::flash_sales::{PreparedLineFeeds, PreparedSales};
 use crate::http::web::SalePages;
 use crate::http::{AppContext, AppState, ReadinessFlag, ops};
@@ -235,6 +236,7 @@ impl ServerInstance {
         let projector = followers::start_projector(&mut starter, &shop, inbox, &metrics, does_due_work)?;
         let limits = open_limits(&settings, &shop, &metrics).await?;
         let started_at = shop.engine.now();
+        let shedder = LoadShedder::new(settings.connections_max, &metrics);
         let app = Arc::new(AppContext {
             shop: Arc::new(shop),
             prepared: PreparedSales::default(),
@@ -243,6 +245,7 @@ impl ServerInstance {
             edge,
             started_at,
             limits,
+            shedder,
             metrics,
             ready: ReadinessFlag::default(),
         });

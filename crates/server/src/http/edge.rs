@@ -15,6 +15,7 @@ use super::dialects::reply::json_response;
 use super::dialects::{Dialect, DialectContext, DialectState};
 use super::failure_log::{RequestName, name_failures};
 use super::limits::{LimitClass, LimitDecision, LimitKey};
+use super::load_shedding::SheddingClass;
 use super::problem::{Problem, ProblemKind, kind};
 use super::routes::{Endpoint, RouteTable};
 use super::server::ConnectionLimit;
@@ -257,6 +258,18 @@ impl HttpEdge {
         let caller = self.identify_caller(&request, peer, now);
         let sockets = self.sockets.as_ref().filter(|_| request.uri().path().starts_with(sockets::PREFIX));
         let sockets = sockets.map(|sockets| (sockets, sockets.find_session(request.uri(), caller.address)));
+        let shedding = match &sockets {
+            Some((_, session)) => session.is_opening().then_some(SheddingClass::NewSocket),
+            None if caller.session.is_some() => {
+                endpoint.shedding.filter(|class| *class != SheddingClass::StrangerRead)
+            }
+            None => endpoint.shedding,
+        };
+        if let Some(problem) = shedding.and_then(|class| self.app.shedder.refusal(class)) {
+            return (problem.into_response(), None);
+        }
+        // A long poll waits, and is no work.
+        let _working = sockets.is_none().then(|| self.app.shedder.begin_request());
         let (class, buyer) = match &sockets {
             // A poll has no token: the session knows who signed in on it.
             Some((_, session)) if self.dialect.is_none() => (Some(LimitClass::Read), session.buyer()),

@@ -3,6 +3,7 @@
 
 use super::dialects::{Dialect, DialectEndpoint};
 use super::limits::LimitClass;
+use super::load_shedding::SheddingClass;
 use super::{docs, payment_pages, provider_notices, sockets, web};
 use crate::telemetry::metrics::{RouteMetrics, ServerMetrics};
 use axum::http::Method;
@@ -15,6 +16,8 @@ pub struct Endpoint {
     pub metrics: RouteMetrics,
     /// `None` for probes and documentation, which have no rate limit.
     pub class: Option<LimitClass>,
+    /// What a busy server refuses first; `None` for what it refuses last.
+    pub shedding: Option<SheddingClass>,
     /// Whether it is a documentation page, which needs scripts.
     pub is_page: bool,
     /// Whether its JSON replies are compressed. Replies with tokens are not: their length would tell of them. Line feeds are not: base64
@@ -46,8 +49,9 @@ impl RouteTable {
                     let method = METHODS[method];
                     let metrics = metrics.route_metrics(method, path);
                     let class = limit_class(method, path);
+                    let shedding = shedding_class(method, path);
                     let is_compressed = !path.contains("/auth/") && !path.ends_with(LINE_FEED);
-                    Box::new(Endpoint { metrics, class, is_page: false, is_compressed })
+                    Box::new(Endpoint { metrics, class, shedding, is_page: false, is_compressed })
                 })
             };
             paths.insert(path, std::array::from_fn(endpoint)).expect("the description's paths are distinct");
@@ -57,7 +61,13 @@ impl RouteTable {
         for (path, is_page) in documentation.chain(web::paths().map(|path| (path, false))) {
             let metrics = metrics.route_metrics("GET", path);
             let mut endpoints = std::array::from_fn(|_| None);
-            endpoints[0] = Some(Box::new(Endpoint { metrics, class: None, is_page, is_compressed: true }));
+            endpoints[0] = Some(Box::new(Endpoint {
+                metrics,
+                class: None,
+                shedding: None,
+                is_page,
+                is_compressed: true,
+            }));
             paths.insert(path, endpoints).expect("pages have paths of their own");
         }
         for (method, path) in payment_pages::PATHS {
@@ -66,8 +76,13 @@ impl RouteTable {
             let metrics = metrics.route_metrics(method, path);
             let mut endpoints = std::array::from_fn(|_| None);
             let index = METHODS.iter().position(|known| *known == method).expect("the method is known");
-            endpoints[index] =
-                Some(Box::new(Endpoint { metrics, class, is_page: false, is_compressed: true }));
+            endpoints[index] = Some(Box::new(Endpoint {
+                metrics,
+                class,
+                shedding: None,
+                is_page: false,
+                is_compressed: true,
+            }));
             paths.insert(path, endpoints).expect("pages have paths of their own");
         }
         let metrics_of_notices = metrics.route_metrics("POST", provider_notices::PATH);
@@ -75,14 +90,22 @@ impl RouteTable {
         endpoints[1] = Some(Box::new(Endpoint {
             metrics: metrics_of_notices,
             class: None,
+            shedding: None,
             is_page: false,
             is_compressed: false,
         }));
         paths.insert(provider_notices::PATH, endpoints).expect("webhooks have a path of their own");
         let endpoint = |method: usize| {
             let metrics = metrics.route_metrics(METHODS[method], sockets::PREFIX);
-            (method < 2)
-                .then(|| Box::new(Endpoint { metrics, class: None, is_page: false, is_compressed: false }))
+            (method < 2).then(|| {
+                Box::new(Endpoint {
+                    metrics,
+                    class: None,
+                    shedding: None,
+                    is_page: false,
+                    is_compressed: false,
+                })
+            })
         };
         paths
             .insert(sockets::PREFIX, std::array::from_fn(endpoint))
@@ -93,6 +116,7 @@ impl RouteTable {
             unknown: Endpoint {
                 metrics,
                 class: Some(LimitClass::Read),
+                shedding: Some(SheddingClass::StrangerRead),
                 is_page: false,
                 is_compressed: false,
             },
@@ -118,7 +142,14 @@ impl RouteTable {
                 endpoints.iter().find(same).map(|found| {
                     let name = format!("{}{path}", dialect.prefix());
                     let metrics = metrics.route_metrics(METHODS[method], &name);
-                    Box::new(Endpoint { metrics, class, is_page: found.is_page, is_compressed: false })
+                    let shedding = (METHODS[method] == "GET").then_some(SheddingClass::StrangerRead);
+                    Box::new(Endpoint {
+                        metrics,
+                        class,
+                        shedding,
+                        is_page: found.is_page,
+                        is_compressed: false,
+                    })
                 })
             };
             paths.insert(path, std::array::from_fn(endpoint)).expect("the paths of a dialect are distinct");
@@ -126,7 +157,9 @@ impl RouteTable {
         let endpoint = |method: usize| {
             let name = format!("{}{}", dialect.prefix(), sockets::PREFIX);
             let metrics = metrics.route_metrics(METHODS[method], &name);
-            (method < 2).then(|| Box::new(Endpoint { metrics, class, is_page: false, is_compressed: false }))
+            (method < 2).then(|| {
+                Box::new(Endpoint { metrics, class, shedding: None, is_page: false, is_compressed: false })
+            })
         };
         if dialect == Dialect::Turnstile {
             paths
@@ -134,7 +167,10 @@ impl RouteTable {
                 .expect("sockets have a path of their own");
         }
         let metrics = metrics.route_metrics("any", &format!("{}/unknown", dialect.prefix()));
-        Self { paths, unknown: Endpoint { metrics, class, is_page: false, is_compressed: false } }
+        Self {
+            paths,
+            unknown: Endpoint { metrics, class, shedding: None, is_page: false, is_compressed: false },
+        }
     }
 
     /// The endpoint of all requests that belong to no other.
@@ -192,6 +228,18 @@ fn limit_class(method: &str, path: &str) -> Option<LimitClass> {
     }
 }
 
+/// What a busy server refuses first. Probes, documentation and line feeds cost less than a refusal would save.
+fn shedding_class(method: &str, path: &str) -> Option<SheddingClass> {
+    match (method, path) {
+        ("GET", _) if limit_class(method, path) == Some(LimitClass::Read) => {
+            Some(SheddingClass::StrangerRead)
+        }
+        ("POST", "/api/v1/auth/register" | "/api/v1/auth/guest") => Some(SheddingClass::NewAccount),
+        ("POST", "/api/v1/queue/join") => Some(SheddingClass::Join),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,6 +261,28 @@ mod tests {
             ("GET", "/api/v1/flash-sales/{id}/line-feed", None),
         ] {
             assert_eq!(limit_class(method, path), expected, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn orders_and_payments_are_refused_last() {
+        for (method, path, expected) in [
+            ("GET", "/api/v1/flash-sales/{id}", Some(SheddingClass::StrangerRead)),
+            ("GET", "/api/v1/flash-sales/{id}/line-feed", None),
+            ("GET", "/livez", None),
+            ("POST", "/api/v1/auth/register", Some(SheddingClass::NewAccount)),
+            ("POST", "/api/v1/auth/guest", Some(SheddingClass::NewAccount)),
+            ("POST", "/api/v1/auth/login", None),
+            ("POST", "/api/v1/auth/refresh", None),
+            ("POST", "/api/v1/queue/join", Some(SheddingClass::Join)),
+            ("POST", "/api/v1/orders", None),
+            ("POST", "/api/v1/orders/{id}/pay", None),
+        ] {
+            assert_eq!(shedding_class(method, path), expected, "{method} {path}");
+        }
+        let described = crate::http::openapi();
+        for path in ["/api/v1/auth/register", "/api/v1/auth/guest", "/api/v1/queue/join"] {
+            assert!(described.paths.paths[path].post.is_some(), "{path} is no endpoint any more");
         }
     }
 

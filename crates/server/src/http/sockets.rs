@@ -56,6 +56,11 @@ pub enum SocketSession {
 }
 
 impl SocketSession {
+    #[must_use]
+    pub fn is_opening(&self) -> bool {
+        matches!(self, Self::Opening)
+    }
+
     /// The buyer who signed in on it.
     #[must_use]
     pub fn buyer(&self) -> Option<BuyerId> {

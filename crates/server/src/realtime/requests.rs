@@ -103,6 +103,9 @@ async fn join_line(
     request: SocketRequest,
 ) -> Result<PositionUpdate, ProblemCode> {
     let buyer = request.buyer.ok_or("unauthorized")?;
+    if context.change_limits.refuses_joins() {
+        return Err("overloaded");
+    }
     let version = sale_version(&context, request.sale);
     let joined = line::join(&context.shop, request.sale, buyer).await.map_err(live_updates::error_code)?;
     let joined = joined.map_err(|refusal| refusal.code())?;

@@ -20,6 +20,7 @@ pub struct ServerMetrics {
     seconds: Family<RouteLabels, Histogram, fn() -> Histogram>,
     problems: Family<CodeLabels, Counter>,
     limited: Family<ClassLabels, Counter>,
+    shed: Family<ClassLabels, Counter>,
     latencies: Mutex<HashMap<RouteLabels, Arc<LatencyHistogram>>>,
     /// Requests being answered now.
     pub in_flight: Gauge,
@@ -63,6 +64,7 @@ impl Default for ServerMetrics {
             seconds: Family::new_with_constructor(|| Histogram::new(BOUNDS_S)),
             problems: Family::default(),
             limited: Family::default(),
+            shed: Family::default(),
             latencies: Mutex::default(),
             in_flight: Gauge::default(),
             connections: Gauge::default(),
@@ -79,6 +81,11 @@ impl Default for ServerMetrics {
         );
         metrics.register("problems", "Refusals and failures answered, by code", metrics.problems.clone());
         metrics.register("limited", "Requests over a limit, by its class", metrics.limited.clone());
+        metrics.register(
+            "requests_shed",
+            "Requests that a busy server refused before others, by their class",
+            metrics.shed.clone(),
+        );
         metrics
     }
 }
@@ -103,6 +110,12 @@ impl ServerMetrics {
     #[must_use]
     pub fn limited_counter(&self, class: &'static str) -> Counter {
         self.limited.get_or_create_owned(&ClassLabels { class })
+    }
+
+    /// The counter of requests of this class that a busy server refused.
+    #[must_use]
+    pub fn shed_counter(&self, class: &'static str) -> Counter {
+        self.shed.get_or_create_owned(&ClassLabels { class })
     }
 
     /// The handles of one method of one route.

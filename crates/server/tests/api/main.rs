@@ -37,6 +37,7 @@ mod description;
 mod hostile;
 mod line_estimates;
 mod line_feed;
+mod load_shedding;
 mod more_time;
 mod place_endings;
 mod races;

@@ -8,6 +8,7 @@ use super::followers::start_live_updates;
 use crate::followers::live_updates::LiveUpdates;
 use crate::followers::rounds::FollowerThread;
 use crate::http::limits::{LimitClass, LimitKey, RateLimiter, shared};
+use crate::http::load_shedding::SheddingClass;
 use crate::http::problem::{ProblemKind, kind};
 use crate::http::sockets::{PeerFunctions, SocketService};
 use crate::http::{self, AppState, edge::HttpEdge, server};
@@ -126,6 +127,10 @@ impl ChangeLimits for HttpChangeLimits {
             let limits = self.0.limits.as_ref()?;
             limits.count_request(LimitClass::Buy, key, now).await.retry_after_s
         })
+    }
+
+    fn refuses_joins(&self) -> bool {
+        self.0.shedder.refusal(SheddingClass::Join).is_some()
     }
 }
 
