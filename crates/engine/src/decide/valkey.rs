@@ -32,6 +32,7 @@ use crate::error_text::describe_error;
 use crate::record::{EpochStore, LedgerReader, ReadError};
 use crate::valkey_connection::ValkeyAddress;
 use crate::view::SaleView;
+use calls::calls_in_flight;
 use listing::SaleDiscovery;
 use plan::{CallPlan, PlannedCall};
 use restore::StateRestorer;
@@ -182,7 +183,7 @@ impl ValkeyDecider {
             }
             let batches: Vec<LibraryCall<'_>> =
                 open.iter().map(|call| self.build_call(deciding.now, call)).collect();
-            let results = self.library.decide(&batches, CALLS_IN_FLIGHT).await;
+            let results = self.library.decide(&batches, calls_in_flight(&batches)).await;
             self.is_unavailable = results.iter().all(Result::is_err);
             let mut again: Vec<PlannedCall<'_>> = Vec::new();
             for (call, results) in open.into_iter().zip(results) {

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// Requests in a call, at most: a server that decides for one sale makes the others wait no longer than a millisecond.
 pub const CALL_LEN_MAX: usize = 128;
-/// Calls in flight: while one is on its way or being read, the server has the next.
+/// Full calls in flight: while one is on its way or being read, the server has the next.
 pub const CALLS_IN_FLIGHT: usize = 2;
 /// Redirections and reloads of the library that one call follows.
 const TRIES_MAX: usize = 4;
@@ -244,6 +244,13 @@ impl ValkeyLibrary {
             (error.into(), again)
         })
     }
+}
+
+/// How many of these calls to send before a reply has come: [`CALLS_IN_FLIGHT`] when they are full, and of shorter ones more, so that a
+/// hundred calls of two requests do not wait for fifty round trips. No server gets more requests at once by that.
+pub(super) fn calls_in_flight(batches: &[LibraryCall<'_>]) -> usize {
+    let requests: usize = batches.iter().map(|batch| batch.requests.len()).sum();
+    (CALLS_IN_FLIGHT * CALL_LEN_MAX * batches.len() / requests.max(1)).max(CALLS_IN_FLIGHT)
 }
 
 fn main_key(sale: SaleId) -> String {
