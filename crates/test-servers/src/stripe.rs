@@ -145,6 +145,12 @@ impl StripeStandIn {
         lock(&self.state.faults).add(path, count, kind);
     }
 
+    /// How many requests are still to fail: one that is delayed has come when it does not count any more.
+    #[must_use]
+    pub fn count_faults_left(&self) -> u32 {
+        lock(&self.state.faults).count_left()
+    }
+
     /// All requests succeed again.
     pub fn heal(&self) {
         *lock(&self.state.faults) = FaultRules::default();

@@ -106,9 +106,14 @@ impl StripeShop {
         self.app.post_as(&buyer.access, &path, &json!({"method": "stripe"})).await
     }
 
-    /// Begins to pay; the payment and its session.
+    /// Begins to pay; the payment and its session. Meanwhile the reconciler, or a look at the order, may ask Stripe about it.
     async fn open_page(&self, buyer: &SignedInUser, order: &str) -> (Uuid, String) {
-        let reply = self.pay(buyer, order).await;
+        let reply = eventually_some("the payment is free", HANG_LIMIT, async || {
+            let reply = self.pay(buyer, order).await;
+            let is_early = reply.status == 409 && reply.problem() == "request_in_flight";
+            (!is_early).then_some(reply)
+        })
+        .await;
         assert_eq!(reply.status, 200, "{reply:?}");
         let body = reply.json();
         let url = body["nextAction"]["url"].as_str().unwrap().to_owned();
@@ -401,20 +406,26 @@ async fn captured_money_that_is_voided_ends_with_its_lost_dispute() {
     let order = shop.hold(&anna, &sale).await;
     let (payment, session) = shop.open_page(&anna, &order).await;
     shop.stripe.set_webhook_mode(WebhookMode::Never);
+    // The reconciler must not learn that she has paid before the order is cancelled.
+    shop.stripe.fail_next("GET /v1/checkout/sessions", u32::MAX, FaultKind::Conflict);
     shop.stripe.act_as_buyer(&session, BuyerChoice::Approve).unwrap();
     let intent = shop.stripe.object(&session).unwrap()["payment_intent"].as_str().unwrap().to_owned();
     shop.stripe.capture_in_dashboard(&intent).unwrap();
     let dispute = shop.stripe.open_dispute(&intent).unwrap();
     let cancel = shop.app.request(Method::DELETE, &format!("/api/v1/orders/{order}"));
     assert_eq!(HttpReply::send(cancel.bearer_auth(&anna.access)).await.status, 200);
-    shop.wait_for(payment, PaymentState::Voiding).await;
+    shop.stripe.heal();
+    let settle_until = async |state: PaymentState| {
+        eventually(&format!("the payment is {}", state.as_str()), HANG_LIMIT, async || {
+            shop.settle_payments().await;
+            let store = &shop.app.instance.app.shop.store;
+            payments::find(store, payment).await.unwrap().unwrap().state == state
+        })
+        .await;
+    };
+    settle_until(PaymentState::Voiding).await;
     shop.stripe.close_dispute(&dispute, false).unwrap();
-    eventually("it has ended", HANG_LIMIT, async || {
-        shop.settle_payments().await;
-        let store = &shop.app.instance.app.shop.store;
-        payments::find(store, payment).await.unwrap().unwrap().state == PaymentState::Voided
-    })
-    .await;
+    settle_until(PaymentState::Voided).await;
     assert_eq!(shop.stripe.money_kept("eur"), 0, "the buyer has it from the bank, once");
 }
 

@@ -8,6 +8,7 @@ use server::payments::{
 use std::time::Duration;
 use test_servers::stripe::BuyerChoice;
 use test_servers::stripe::faults::FaultKind;
+use test_servers::wait::{HANG_LIMIT, eventually};
 use uuid::Uuid;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,9 +73,10 @@ async fn a_page_that_is_submitted_while_it_is_closed_is_decided_by_its_intent() 
     let stripe = StripeFixture::start();
     let payment = stripe.open(payment(500, "EUR")).await;
     let session = payment.reference.clone().unwrap();
-    stripe.stand_in.fail_next("/expire", 1, FaultKind::Delay(Duration::from_millis(300)));
+    stripe.stand_in.fail_next("/expire", 1, FaultKind::Delay(Duration::from_secs(2)));
     let (voided, ()) = tokio::join!(stripe.provider.void(&payment), async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        let is_closing = async || stripe.stand_in.count_faults_left() == 0;
+        eventually("Stripe is asked to close the page", HANG_LIMIT, is_closing).await;
         stripe.stand_in.act_as_buyer(&session, BuyerChoice::Approve).unwrap();
     });
     assert_eq!(voided.unwrap().status, PaymentStatus::Voided);
@@ -110,7 +112,7 @@ async fn a_provider_is_unknown_until_it_answers_and_unavailable_from_the_first_f
 
 #[tokio::test(flavor = "multi_thread")]
 async fn silence_opens_the_circuit_and_a_reply_closes_it() {
-    let stripe = StripeFixture::with_timeout(Duration::from_millis(200));
+    let stripe = StripeFixture::with_timeout(Duration::from_secs(1));
     let payment = stripe.open(payment(500, "EUR")).await;
     stripe.stand_in.fail_next("/v1/", u32::MAX, FaultKind::Stall);
     while stripe.provider.health() == ProviderHealth::Ok {

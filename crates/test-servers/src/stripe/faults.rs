@@ -46,4 +46,9 @@ impl FaultRules {
         rule.left -= 1;
         Some(rule.kind)
     }
+
+    /// How many requests are still to fail.
+    pub(crate) fn count_left(&self) -> u32 {
+        self.0.iter().fold(0, |left, rule| left.saturating_add(rule.left))
+    }
 }
