@@ -1,8 +1,10 @@
 //! What a shop has recorded of a sale, and so what receivers must get: its ledger, and the payments' outbox.
 
+use reqwest::StatusCode;
 use serde_json::Value;
 use sqlx::{AnyPool, AssertSqlSafe, Row as _};
 use std::collections::{HashMap, HashSet};
+use test_servers::wait::{HANG_LIMIT, eventually_some};
 
 /// Where a shop is read.
 pub struct ShopAccess {
@@ -56,8 +58,14 @@ impl SaleRecords {
         let client = reqwest::Client::new();
         loop {
             let path = format!("/api/v1/admin/flash-sales/{sale}/events?limit=200{cursor}");
-            let request = client.get(format!("{}{path}", shop.url)).bearer_auth(&shop.admin);
-            let page: Value = request.send().await.unwrap().error_for_status().unwrap().json().await.unwrap();
+            // A busy shop may ask to come again.
+            let reply = eventually_some("the ledger is read", HANG_LIMIT, async || {
+                let request = client.get(format!("{}{path}", shop.url)).bearer_auth(&shop.admin);
+                let reply = request.send().await.unwrap();
+                (reply.status() != StatusCode::SERVICE_UNAVAILABLE).then_some(reply)
+            })
+            .await;
+            let page: Value = reply.error_for_status().unwrap().json().await.unwrap();
             for buyer in page["people"].as_array().unwrap() {
                 if let (Some(email), true) = (buyer["email"].as_str(), buyer["username"].is_string()) {
                     emails.insert(text(buyer, "id"), email.to_owned());
