@@ -202,7 +202,7 @@ test("what is paid on collection is reserved with one click, and is never called
 });
 
 test("the page shows an expired hold, units in other carts, and the end of the stock", async () => {
-  const { id } = await shop.createSale({ slug: "short", quantity: 1, holdSeconds: 8 });
+  const { id } = await shop.createSale({ slug: "short", quantity: 1, holdSeconds: 12 });
   const slow = await shop.registerBuyer("slow");
   await shop.call("POST", "/orders", { flashSaleId: id, quantity: 1 }, slow.token);
   const page = await (await shop.newBrowser()).newPage();

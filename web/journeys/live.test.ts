@@ -81,7 +81,7 @@ test.concurrent("the next in line, in another browser, is admitted at once when 
 });
 
 test.concurrent("an expired hold goes to the next in line, and both pages show it", async () => {
-  await shop.createSale({ slug: "runs-out", quantity: 1, holdSeconds: 6, admission: LINE });
+  await shop.createSale({ slug: "runs-out", quantity: 1, holdSeconds: 10, admission: LINE });
   const first = await openSale("runs-out", "sleeper");
   await first.page.getByRole("button", { name: "Join the line" }).click();
   await waitForStage(first.page, "admitted");

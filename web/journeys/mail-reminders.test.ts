@@ -161,8 +161,14 @@ test("a unit that comes back is announced once to those who asked", async () => 
   await waitForStage(page, "sold_out");
   await askFor("Tell me if a unit comes back", "tom@example.com");
   await checkPage(page, "reminder-unit-done");
-  const { items } = await shop.callAsAdmin("GET", `/orders?flashSaleId=${sale.id}`);
-  await shop.callAsAdmin("POST", `/orders/${items[0].id}/refund`, { restock: true });
+  // The list of orders may be a moment behind.
+  let order = "";
+  await waitUntil(async () => {
+    const { items } = await shop.callAsAdmin("GET", `/orders?flashSaleId=${sale.id}`);
+    order = items[0]?.id ?? "";
+    return order !== "";
+  }, "the order is listed");
+  await shop.callAsAdmin("POST", `/orders/${order}/refund`, { restock: true });
   const arrived = await mail.waitFor("tom@example.com", /came back/);
   await waitForStage(page, "open");
   await page.goto(linkIn(arrived, "/s/clock"));

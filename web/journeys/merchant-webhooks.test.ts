@@ -24,7 +24,9 @@ beforeAll(async () => {
     });
     request.on("end", () => {
       bodies.push(JSON.parse(body));
-      reply.writeHead(status).end(status === 204 ? "" : "<b>the warehouse burns</b> \u202eالمستودع");
+      // After a failure the shop waits for an hour: what is sent again is what the merchant asks for.
+      const headers = status === 204 ? {} : { "retry-after": "3600" };
+      reply.writeHead(status, headers).end(status === 204 ? "" : "<b>the warehouse burns</b> \u202eالمستودع");
     });
   });
   await new Promise<void>((done) => receiver.listen(0, "127.0.0.1", done));
