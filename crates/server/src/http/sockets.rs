@@ -28,7 +28,7 @@ pub const PREFIX: &str = "/socket.io/";
 /// The stream of a WebSocket that was opened as one.
 pub type OpenedWebSocket = MaskedStream<TokioIo<Upgraded>>;
 
-/// Headers that are forwarded. The service keeps the head of a request as long as its socket, so any other would waste memory.
+/// Headers that are forwarded. The service keeps the head of a request as long as its session, so any other would waste memory.
 const KEPT_HEADERS: [HeaderName; 8] = [
     header::CONNECTION,
     header::UPGRADE,
@@ -142,15 +142,13 @@ impl SocketService {
         address: IpAddr,
     ) -> BoxFuture<'static, Response<Body>> {
         let headers = std::mem::take(request.headers_mut());
-        let mut kept = HeaderMap::with_capacity(KEPT_HEADERS.len());
-        for name in KEPT_HEADERS {
-            if let Some(value) = headers.get(&name) {
-                kept.insert(name, value.clone());
-            }
-        }
-        *request.headers_mut() = kept;
+        *request.headers_mut() = copy_kept_headers(&headers);
+        drop(headers);
         let id = match session {
-            SocketSession::Opening => return (self.opener)(request, address, Arc::clone(&self.sessions)),
+            SocketSession::Opening => {
+                *request.uri_mut() = copy_uri(request.uri());
+                return (self.opener)(request, address, Arc::clone(&self.sessions));
+            }
             SocketSession::Known(session) => session.engine_id().as_str().to_owned(),
             // The service knows no session with an empty id, and says so.
             SocketSession::Unknown => String::new(),
@@ -158,6 +156,24 @@ impl SocketService {
         *request.uri_mut() = with_session_id(request.uri(), &id);
         (self.forwarder)(request)
     }
+}
+
+/// The headers that are forwarded, in memory of their own: hyper's are parts of the buffer that the head was read into, and would keep
+/// its 8 KiB as long as the session.
+fn copy_kept_headers(headers: &HeaderMap) -> HeaderMap {
+    let mut kept = HeaderMap::with_capacity(KEPT_HEADERS.len());
+    for name in KEPT_HEADERS {
+        let value = headers.get(&name).map(|value| HeaderValue::from_bytes(value.as_bytes()));
+        if let Some(Ok(value)) = value {
+            kept.insert(name, value);
+        }
+    }
+    kept
+}
+
+/// The address in memory of its own, for the same reason.
+fn copy_uri(uri: &Uri) -> Uri {
+    Uri::try_from(uri.to_string()).unwrap_or_default()
 }
 
 /// The value of the first `sid` in the query: the service reads the first, too.
@@ -194,7 +210,9 @@ where
 {
     let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
     let upgrade = hyper::upgrade::on(&mut request);
-    let request = request.map(|_empty| ());
+    let mut request = request.map(|_empty| ());
+    // The service reads the address alone, and would keep the headers as long as the socket.
+    *request.headers_mut() = HeaderMap::new();
     tokio::spawn(async move {
         let Ok(upgraded) = upgrade.await else { return };
         let stream = MaskedStream::new(TokioIo::new(upgraded), SessionId::random());
@@ -231,6 +249,20 @@ async fn mask_session(response: Response<Body>, guard: &SessionGuard) -> Respons
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_session_keeps_of_a_head_does_not_keep_the_buffer_of_the_connection() {
+        let (target, origin) = ("/socket.io/?EIO=4&transport=websocket", "https://shop.example");
+        let buffer = Bytes::from(format!("{target}{origin}").into_bytes());
+        let uri = Uri::from_maybe_shared(buffer.slice(..target.len())).unwrap();
+        let value = HeaderValue::from_maybe_shared(buffer.slice(target.len()..)).unwrap();
+        let headers = HeaderMap::from_iter([(header::ORIGIN, value.clone()), (header::COOKIE, value)]);
+        let kept = (copy_uri(&uri), copy_kept_headers(&headers));
+        drop((uri, headers));
+        assert!(buffer.is_unique());
+        assert_eq!(kept.0, target);
+        assert_eq!(kept.1, HeaderMap::from_iter([(header::ORIGIN, HeaderValue::from_static(origin))]));
+    }
 
     #[test]
     fn the_first_session_id_counts_and_is_replaced() {
