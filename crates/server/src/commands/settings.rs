@@ -137,14 +137,14 @@ pub struct Serve {
     #[arg(long, env = "DOORBUSTER_DRAIN_GRACE", default_value = "500ms", value_parser = duration, value_name = "TIME")]
     pub drain_grace: Duration,
     /// Connections at a time; on further ones only probes are answered.
-    #[arg(long, env = "DOORBUSTER_CONNECTIONS_MAX", default_value_t = 16_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "COUNT")]
+    #[arg(long, env = "DOORBUSTER_CONNECTIONS_MAX", default_value_t = 18_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "COUNT")]
     pub connections_max: u32,
     /// Connections from one address (or /64 of IPv6) at a time, without sockets; by default half of --connections-max. A trusted proxy has
     /// no such limit.
     #[arg(long, env = "DOORBUSTER_CONNECTIONS_PER_ADDRESS", value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "COUNT")]
     pub connections_per_address: Option<u32>,
     /// Sockets (live updates) at a time, in all; each is one of the connections.
-    #[arg(long, env = "DOORBUSTER_SOCKETS_MAX", default_value_t = 15_000, value_parser = clap::value_parser!(u32).range(0..=1_000_000), value_name = "COUNT")]
+    #[arg(long, env = "DOORBUSTER_SOCKETS_MAX", default_value_t = 17_000, value_parser = clap::value_parser!(u32).range(0..=1_000_000), value_name = "COUNT")]
     pub sockets_max: u32,
     /// Sockets of one buyer at a time: tabs and devices.
     #[arg(long, env = "DOORBUSTER_SOCKETS_PER_BUYER", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "COUNT")]
