@@ -15,7 +15,6 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-mod ground;
 mod ratios;
 
 mod growth;
@@ -23,13 +22,13 @@ mod purchases;
 
 mod costs;
 mod ledger;
-mod processor;
 
 use anyhow::Context;
 use common::bare::{self, BareServer};
 use common::figures::FigureLog;
+use common::ground::{self, Servers};
+use common::processor;
 use common::wrk::Wrk;
-use ground::Servers;
 use ratios::Measure;
 use std::process::ExitCode;
 use std::time::Duration;

@@ -1,9 +1,9 @@
 //! The servers that instances share, and a shop on them: its own database, an empty Redis, and any number of instances. It never
 //! measures anything.
 
-use super::common::files::Files;
-use super::common::instance::Instance;
-use super::common::shop::Shop;
+use super::files::Files;
+use super::instance::Instance;
+use super::shop::Shop;
 use server::auth::tokens;
 use std::collections::BTreeMap;
 use std::ops::Deref;

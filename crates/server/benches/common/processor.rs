@@ -58,7 +58,7 @@ pub fn processes(ground: &BenchCluster<'_>) -> Vec<u32> {
 }
 
 /// What a process has used, with those that it had started and that have ended. None if it has ended itself.
-fn used_us(process: u32) -> anyhow::Result<u64> {
+pub fn used_us(process: u32) -> anyhow::Result<u64> {
     let Ok(stat) = std::fs::read_to_string(format!("/proc/{process}/stat")) else { return Ok(0) };
     // The name stands in brackets and may hold anything. Then: state, parent, …; the 12th to the 15th are the times.
     let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
