@@ -126,6 +126,12 @@ impl Shop {
         self.sale(json!({"quantity": 1000, "admission": admission}), 3600, 7200)
     }
 
+    /// A running sale with a line, from which so many buyers are admitted each second; units for all of them.
+    pub fn moving_line(&self, per_second: u64) -> anyhow::Result<String> {
+        let admission = json!({"type": "fifo", "perSecond": per_second, "checkoutSeconds": 60});
+        self.sale(json!({"quantity": 10_000_000, "admission": admission}), -1, SALE_S)
+    }
+
     /// A sale in which nothing happens yet.
     pub fn upcoming_sale(&self) -> anyhow::Result<String> {
         self.sale(json!({"quantity": 1000}), 3600, 7200)

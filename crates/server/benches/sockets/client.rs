@@ -1,5 +1,5 @@
 //! A crowd of Socket.IO clients over raw WebSockets, on one thread. It knows as much of the protocol as it needs: it connects,
-//! watches one sale, answers pings, and notes when updates arrive.
+//! watches one sale, answers pings, and notes when updates arrive. The clients of [`super::crowd`] use the same frames.
 
 use anyhow::Context;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-/// Clients for each source address: the system has some 28,000 ports for one.
-const PER_ADDRESS: usize = 10_000;
+/// Clients for each source address: fewer than `--sockets-per-address` allows by default.
+const PER_ADDRESS: usize = 900;
 /// Clients that connect at a time.
-const COMING: usize = 64;
+pub const COMING: usize = 64;
 /// How long a client waits for one reply or update.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -69,7 +69,8 @@ impl SocketCrowd {
     }
 }
 
-async fn connect(server: SocketAddr, n: usize) -> anyhow::Result<TcpStream> {
+/// Opens the WebSocket of a client, from the source address of its number.
+pub async fn connect(server: SocketAddr, n: usize) -> anyhow::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     let host = u8::try_from(2 + n / PER_ADDRESS)?;
     socket.bind(SocketAddr::from((Ipv4Addr::new(127, 0, 0, host), 0)))?;
@@ -119,7 +120,7 @@ async fn live(
 }
 
 /// Where the payload of the first whole frame lies.
-fn frame(buffer: &[u8]) -> Option<(usize, usize)> {
+pub fn frame(buffer: &[u8]) -> Option<(usize, usize)> {
     let (from, len) = match *buffer.get(1)? {
         126 => (4, usize::from(u16::from_be_bytes([*buffer.get(2)?, *buffer.get(3)?]))),
         len => (2, usize::from(len)),
@@ -128,9 +129,15 @@ fn frame(buffer: &[u8]) -> Option<(usize, usize)> {
 }
 
 /// A text frame with a mask of zeros.
-async fn send(stream: &mut TcpStream, text: &str) -> anyhow::Result<()> {
-    let len = u8::try_from(text.len()).ok().filter(|len| *len < 126).context("a short message")?;
-    let mut bytes = vec![0x81, 0x80 | len, 0, 0, 0, 0];
+pub async fn send(stream: &mut TcpStream, text: &str) -> anyhow::Result<()> {
+    let mut bytes = match u8::try_from(text.len()) {
+        Ok(len) if len < 126 => vec![0x81, 0x80 | len],
+        _ => {
+            let [high, low] = u16::try_from(text.len()).context("a short message")?.to_be_bytes();
+            vec![0x81, 0x80 | 126, high, low]
+        }
+    };
+    bytes.extend_from_slice(&[0; 4]);
     bytes.extend_from_slice(text.as_bytes());
     Ok(stream.write_all(&bytes).await?)
 }

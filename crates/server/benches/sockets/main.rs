@@ -1,17 +1,25 @@
 //! Sockets in a crowd: memory a connection, how long a broadcast takes to the last one, and what purchases cost while everyone
 //! watches: `make bench`. The clients are written down to the bytes, because 15,000 of a library's would measure the library.
 //! Needs `wrk`, and the release binary beside this one.
+//!
+//! `-- --cluster` measures a crowd of signed-in buyers in the line of one sale over three instances instead ([`cluster`]):
+//! `[--clients=50000] [--seconds=60] [--joins=500] [--positions=2000] [--admit=0]`, the last three a second.
 
 #![expect(clippy::print_stdout, reason = "a program whose output is a table")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
 
 mod client;
+mod cluster;
+mod crowd;
+mod requests;
+
 #[expect(dead_code, reason = "the other benchmarks ask more of it")]
 #[path = "../common/mod.rs"]
 mod common;
 
 use anyhow::Context;
 use client::SocketCrowd;
+use cluster::ClusterLoad;
 use common::files::Files;
 use common::instance::Instance;
 use common::shop::Shop;
@@ -26,9 +34,21 @@ const REST: Duration = Duration::from_secs(3);
 
 fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().collect();
+    if args.get(1).is_some_and(|arg| arg == crowd::ARGUMENT) {
+        return crowd::run(&args[2..]);
+    }
     let number = |name: &str, default: u64| {
         args.iter().find_map(|arg| arg.strip_prefix(name)?.parse().ok()).unwrap_or(default)
     };
+    if args.iter().any(|arg| arg == "--cluster") {
+        return cluster::run(&ClusterLoad {
+            clients: usize::try_from(number("--clients=", 50_000))?,
+            seconds: number("--seconds=", 60),
+            joins_per_second: number("--joins=", 500),
+            positions_per_second: number("--positions=", 2_000),
+            admitted_per_second: number("--admit=", 0),
+        });
+    }
     let sockets = usize::try_from(number("--sockets=", SOCKETS))?;
     let seconds = Duration::from_secs(number("--seconds=", 5));
 
