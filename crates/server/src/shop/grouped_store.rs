@@ -99,7 +99,7 @@ impl GroupedStore {
         Self { store, groups }
     }
 
-    /// The tables themselves: for reads, and for writes that are rare.
+    /// The tables themselves: for reads, and for single statements. Nothing repeats what the database undoes there.
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store

@@ -53,7 +53,6 @@ mod wake;
 
 pub use crate::payments::sandbox::{ChargePage, ChargeRecord, PAGES as SANDBOX_PAGES, PageDecision};
 pub use crate::payments::{IntentId, PaymentStatus, ProviderHealth};
-pub use disputes::record_dispute;
 pub use inspect::InspectedPayment;
 pub use pay::PayRequest;
 pub use provider_calls::RETURN_PATH;
@@ -73,6 +72,7 @@ use crate::store::payments::{self as rows, PaymentKeyRow, PaymentRow, PaymentSta
 use crate::telemetry::payments::PaymentMetrics;
 use engine::error_text::describe_error;
 use engine::{Engine, EngineError};
+use futures::FutureExt;
 use in_flight::PaymentsInFlight;
 use sale::{BuyerId, OrderId, OrderStatus, Timestamp};
 use sha2::{Digest, Sha256};
@@ -256,10 +256,12 @@ impl PaymentService {
 
     /// Keeps a key for a request. `false` when it belongs to another request.
     async fn claim_key(&self, key: &PaymentKeyRow) -> Result<bool, PaymentError> {
-        let mut writing = self.tables.store().begin().await?;
-        let is_ours = rows::claim_key(&mut writing, key).await?;
-        writing.commit().await?;
-        Ok(is_ours)
+        let key = key.clone();
+        let claimed = self.tables.write(key.payment, move |writing| {
+            let key = key.clone();
+            async move { rows::claim_key(writing, &key).await }.boxed()
+        });
+        Ok(claimed.await?)
     }
 
     fn key_row(

@@ -4,7 +4,7 @@
 //!
 //! Disputes, refunds made in Stripe's dashboard and refunds that failed afterwards become findings, which an admin sees.
 
-use super::payments::{PaymentService, WakeResult, record_dispute};
+use super::payments::{PaymentService, WakeResult};
 use crate::clock::TimeSource;
 use crate::payments::stripe::amount::from_stripe_units;
 use crate::payments::stripe::event::parse_event;
@@ -12,7 +12,7 @@ use crate::payments::stripe::objects::Refund;
 use crate::payments::stripe::signature::{EndpointSecret, SignatureError, verify_signature};
 use crate::payments::stripe::{STRIPE, StripeProvider, read_dispute};
 use crate::payments::{NoProviderReply, PaymentProvider, ProviderHealth};
-use crate::store::payment_findings::{self, FindingKind, FindingRow};
+use crate::store::payment_findings::{FindingKind, FindingRow};
 use crate::store::provider_notices::{self as rows, NoticeRow};
 use crate::store::{Store, StoreError};
 use crate::telemetry::stripe::StripeMetrics;
@@ -239,7 +239,7 @@ impl NoticeService {
     async fn record_disputes(&self, payment: Uuid, intent: &str) -> Result<(), HandleError> {
         for dispute in self.provider.list_disputes(intent).await? {
             if let Some(dispute) = read_dispute(dispute) {
-                record_dispute(&self.store, (payment, STRIPE), dispute, (self.now)()).await?;
+                self.payments.record_dispute((payment, STRIPE), dispute).await?;
             }
         }
         Ok(())
@@ -251,7 +251,7 @@ impl NoticeService {
         }
         for refund in self.provider.list_refunds(intent).await? {
             let Some(finding) = read_refund(payment, refund, (self.now)()) else { continue };
-            if payment_findings::upsert(&self.store, &finding).await? {
+            if self.payments.record_finding(&finding).await? {
                 tracing::warn!(
                     %payment, refund = finding.id, kind = finding.kind.as_str(), status = finding.status,
                     "a refund was made or failed at Stripe without the shop; the order is as before; cancel it, or pay the buyer in another way"

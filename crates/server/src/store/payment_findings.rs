@@ -2,7 +2,7 @@
 //! money and never decides what to do.
 
 use super::payment_events::{self, PaymentEventState};
-use super::{Store, StoreError};
+use super::{Store, StoreError, StoreTransaction};
 use sale::{Money, Timestamp};
 use sqlx::Row;
 use sqlx::any::AnyRow;
@@ -93,8 +93,7 @@ WHERE payment_id = $1 AND kind = 'dispute' AND status IN ('needs_response', 'und
 ///
 /// # Errors
 /// When the database fails.
-pub async fn upsert(store: &Store, finding: &FindingRow) -> Result<bool, StoreError> {
-    let mut writing = store.begin().await?;
+pub async fn upsert(writing: &mut StoreTransaction, finding: &FindingRow) -> Result<bool, StoreError> {
     let changed = sqlx::query(UPSERT)
         .bind(finding.provider.clone())
         .bind(finding.id.clone())
@@ -109,9 +108,8 @@ pub async fn upsert(store: &Store, finding: &FindingRow) -> Result<bool, StoreEr
         .fetch_optional(writing.connection())
         .await?;
     if changed.is_some() && finding.kind == FindingKind::Dispute {
-        payment_events::insert(&mut writing, finding.payment, PaymentEventState::Disputed).await?;
+        payment_events::insert(writing, finding.payment, PaymentEventState::Disputed).await?;
     }
-    writing.commit().await?;
     Ok(changed.is_some())
 }
 
@@ -207,7 +205,9 @@ mod tests {
             ("needs_response", false),
             ("lost", true),
         ] {
-            assert_eq!(upsert(&store, &dispute(status)).await.unwrap(), is_changed, "{status}");
+            let mut writing = store.begin().await.unwrap();
+            assert_eq!(upsert(&mut writing, &dispute(status)).await.unwrap(), is_changed, "{status}");
+            writing.commit().await.unwrap();
         }
         assert_eq!(sum_lost(&store, payment).await.unwrap(), 500);
     }

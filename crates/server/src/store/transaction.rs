@@ -64,6 +64,24 @@ impl StoreTransaction {
         Ok(())
     }
 
+    /// Sets the savepoint that [`StoreTransaction::rollback_to_savepoint`] returns to. There is one at a time: the last one that was set.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn set_savepoint(&mut self) -> Result<(), StoreError> {
+        self.connection().execute("SAVEPOINT undoable").await?;
+        Ok(())
+    }
+
+    /// Undoes what was written since the savepoint, and nothing before it.
+    ///
+    /// # Errors
+    /// When the database does not answer, or no savepoint was set.
+    pub async fn rollback_to_savepoint(&mut self) -> Result<(), StoreError> {
+        self.connection().execute("ROLLBACK TO SAVEPOINT undoable").await?;
+        Ok(())
+    }
+
     /// Makes all of it durable.
     ///
     /// # Errors
@@ -129,6 +147,7 @@ impl Drop for StoreTransaction {
 mod tests {
     use super::super::Store;
     use sqlx::Executor;
+    use test_servers::postgres::PostgresServer;
 
     const INSERT: &str = "INSERT INTO secrets (name, value, created_at) VALUES ('key', 'value', 0)";
 
@@ -141,6 +160,34 @@ mod tests {
         let store = Store::open(folder.path()).await.unwrap();
         store.migrate().await.unwrap();
         (folder, store)
+    }
+
+    async fn what_follows_a_savepoint_can_be_undone_alone(store: Store) {
+        store.migrate().await.unwrap();
+        let before = count(&store).await;
+        let mut writing = store.begin().await.unwrap();
+        for (name, is_kept) in [("one", true), ("two", false), ("three", true)] {
+            writing.set_savepoint().await.unwrap();
+            let sql = format!("INSERT INTO secrets (name, value, created_at) VALUES ('{name}', 'value', 0)");
+            writing.connection().execute(sqlx::AssertSqlSafe(sql)).await.unwrap();
+            if !is_kept {
+                writing.rollback_to_savepoint().await.unwrap();
+            }
+        }
+        writing.commit().await.unwrap();
+        assert_eq!(count(&store).await, before + 2);
+    }
+
+    #[tokio::test]
+    async fn in_a_file_what_follows_a_savepoint_can_be_undone_alone() {
+        let (_folder, store) = open().await;
+        what_follows_a_savepoint_can_be_undone_alone(store).await;
+    }
+
+    #[tokio::test]
+    async fn on_postgres_what_follows_a_savepoint_can_be_undone_alone() {
+        let url = PostgresServer::shared().create_database();
+        what_follows_a_savepoint_can_be_undone_alone(Store::connect(&url).await.unwrap()).await;
     }
 
     #[tokio::test]

@@ -2,7 +2,9 @@
 
 use crate::support::*;
 use sale::{AdmissionMode, OrderStatus};
+use server::payments::ProviderDispute;
 use server::shop::payments::PaymentRefusal;
+use server::store::payment_findings;
 use server::store::payments::{self as rows, PaymentLease, PaymentState, WholeRefund};
 
 async fn paid_order() -> (tempfile::TempDir, PaymentFixture, sale::SaleId, sale::OrderId) {
@@ -238,4 +240,78 @@ async fn every_part_and_the_rest_are_published_once_with_what_went_back() {
         ("refunded", false, 4, PRICE - 1_500),
     ];
     assert_eq!(published, expected);
+}
+
+#[tokio::test]
+async fn a_refund_that_meets_a_conflict_is_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = PaymentFixture::shared(folder.path(), TablesOn::Postgres).await;
+    let (sale, free) = (
+        fixture.sale(1, 9, AdmissionMode::Open).await,
+        fixture.priced_sale(2, 1, AdmissionMode::Open, 0).await,
+    );
+    for (number, table) in [(1, "payment_keys"), (2, "payment_refunds")] {
+        let order = fixture.hold(sale, buyer(number), 1).await;
+        paid(fixture.pay(buyer(number), order, APPROVE).await);
+        fixture.undo_next_inserts(table, 2);
+        paid(fixture.refund_part(order, 100, Some("part")).await);
+        assert!(fixture.count_inserts(table) > 2, "{table}");
+        fixture.undo_next_inserts(table, 2);
+        let done = paid(fixture.refund(order, false, Some("whole")).await);
+        assert!(fixture.count_inserts(table) > 2, "{table}");
+        assert_eq!(done.payment.unwrap().state, PaymentState::Refunded);
+    }
+    let order = fixture.hold(free, buyer(3), 1).await;
+    fixture.undo_next_inserts("payment_keys", 2);
+    paid(fixture.pay_with_key(buyer(3), order, APPROVE, "free").await);
+    assert!(fixture.count_inserts("payment_keys") > 2);
+    fixture.undo_next_inserts("payment_keys", 2);
+    paid(fixture.refund(order, false, Some("free")).await);
+    assert!(fixture.count_inserts("payment_keys") > 2);
+    fixture.assert_books_agree([buyer(1), buyer(2)], sale).await;
+}
+
+#[tokio::test]
+async fn a_dispute_that_meets_a_conflict_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = PaymentFixture::shared(folder.path(), TablesOn::Postgres).await;
+    let sale = fixture.sale(1, 1, AdmissionMode::Open).await;
+    let order = fixture.hold(sale, buyer(1), 1).await;
+    let payment = paid(fixture.pay(buyer(1), order, APPROVE).await).payment.unwrap();
+    let dispute = ProviderDispute {
+        id: "dispute".to_owned(),
+        status: "lost".to_owned(),
+        reason: String::new(),
+        amount: payment.amount,
+        due_at: None,
+    };
+    fixture.undo_next_inserts("payment_findings", 2);
+    fixture.payments.record_dispute((payment.id, "sandbox"), dispute).await.unwrap();
+    assert!(fixture.count_inserts("payment_findings") > 2);
+    assert_eq!(payment_findings::sum_lost(&fixture.store, payment.id).await.unwrap(), PRICE);
+}
+
+async fn a_refund_that_does_not_begin_leaves_its_key_free(tables: TablesOn) {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = PaymentFixture::shared(folder.path(), tables).await;
+    let sale = fixture.sale(1, 1, AdmissionMode::Open).await;
+    let order = fixture.hold(sale, buyer(1), 1).await;
+    paid(fixture.pay(buyer(1), order, APPROVE).await);
+    fixture.provider.inject_fault(ProviderCall::Refund, ProviderFault::LoseRequest);
+    unsettled(fixture.refund_part(order, 100, Some("part")).await);
+    assert_eq!(refused(fixture.refund(order, false, Some("k")).await), PaymentRefusal::InFlight);
+    fixture.provider.clear_faults();
+    paid(fixture.refund_part(order, 200, Some("k")).await);
+    fixture.reconcile().await;
+    fixture.assert_books_agree([buyer(1)], sale).await;
+}
+
+#[tokio::test]
+async fn on_sqlite_a_refund_that_does_not_begin_leaves_its_key_free() {
+    a_refund_that_does_not_begin_leaves_its_key_free(TablesOn::Sqlite).await;
+}
+
+#[tokio::test]
+async fn on_postgres_a_refund_that_does_not_begin_leaves_its_key_free() {
+    a_refund_that_does_not_begin_leaves_its_key_free(TablesOn::Postgres).await;
 }

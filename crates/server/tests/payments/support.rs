@@ -544,6 +544,33 @@ impl PaymentFixture {
         assert_eq!(self.money().await, (due, 0), "captured, set aside");
     }
 
+    /// Has PostgreSQL undo the next `count` transactions that insert into a table, as it does when another one is in the way.
+    pub fn undo_next_inserts(&self, table: &str, count: u32) {
+        // What a sequence has given is not taken back with the transaction.
+        let sql = format!(
+            "CREATE SEQUENCE {table}_tries;
+            CREATE FUNCTION undo_{table}() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                IF nextval('{table}_tries') <= {count} THEN
+                    RAISE EXCEPTION 'undone' USING ERRCODE = '40001';
+                END IF;
+                RETURN NEW;
+            END $$;
+            CREATE TRIGGER undo BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION undo_{table}();"
+        );
+        PostgresServer::shared().run_sql(&self.tables, &sql);
+    }
+
+    /// How many rows were to be inserted since [`Self::undo_next_inserts`]; afterwards nothing is undone any more.
+    pub fn count_inserts(&self, table: &str) -> u32 {
+        let sql = format!("SELECT last_value FROM {table}_tries");
+        let count = PostgresServer::shared().run_sql(&self.tables, &sql);
+        let end =
+            format!("DROP TRIGGER undo ON {table}; DROP FUNCTION undo_{table}; DROP SEQUENCE {table}_tries");
+        PostgresServer::shared().run_sql(&self.tables, &end);
+        count.parse().unwrap()
+    }
+
     /// Ends the engine as a stop of the process would, so that another fixture may open the folder.
     pub fn stop_engine(&mut self) {
         if let Some(embedded) = self.embedded.take() {

@@ -3,10 +3,10 @@
 
 use super::PaymentService;
 use crate::payments::{NoProviderReply, ProviderDispute};
+use crate::store::StoreError;
 use crate::store::payment_findings::{self, FindingKind, FindingRow};
 use crate::store::payments::PaymentRow;
-use crate::store::{Store, StoreError};
-use sale::Timestamp;
+use futures::FutureExt;
 use uuid::Uuid;
 
 /// Where the money of a payment is that may be disputed.
@@ -52,40 +52,51 @@ impl PaymentService {
             (false, true) => DisputedMoney::Lost,
             (false, false) => DisputedMoney::Free,
         };
-        let now = self.engine.now();
         for dispute in disputes {
-            record_dispute(self.tables.store(), (payment.id, &payment.provider), dispute, now).await?;
+            self.record_dispute((payment.id, &payment.provider), dispute).await?;
         }
         Ok(Ok(money))
     }
-}
 
-/// Keeps a dispute about a payment as it is now, for the admin and the books.
-///
-/// # Errors
-/// When the database fails.
-pub async fn record_dispute(
-    store: &Store,
-    (payment, provider): (Uuid, &str),
-    dispute: ProviderDispute,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let finding = FindingRow {
-        provider: provider.to_owned(),
-        payment,
-        kind: FindingKind::Dispute,
-        id: dispute.id,
-        status: dispute.status,
-        reason: dispute.reason,
-        amount: dispute.amount,
-        due_at: dispute.due_at,
-        updated_at: now,
-    };
-    if payment_findings::upsert(store, &finding).await? {
-        tracing::warn!(
-            %payment, dispute = finding.id, status = finding.status,
-            "a buyer disputes a payment at the bank, or the bank has decided; answer it in Stripe's dashboard before it is due"
-        );
+    /// Keeps a dispute about a payment as it is now, for the admin and the books.
+    ///
+    /// # Errors
+    /// When the tables do not answer.
+    pub async fn record_dispute(
+        &self,
+        (payment, provider): (Uuid, &str),
+        dispute: ProviderDispute,
+    ) -> Result<(), StoreError> {
+        let finding = FindingRow {
+            provider: provider.to_owned(),
+            payment,
+            kind: FindingKind::Dispute,
+            id: dispute.id,
+            status: dispute.status,
+            reason: dispute.reason,
+            amount: dispute.amount,
+            due_at: dispute.due_at,
+            updated_at: self.engine.now(),
+        };
+        if self.record_finding(&finding).await? {
+            tracing::warn!(
+                %payment, dispute = finding.id, status = finding.status,
+                "a buyer disputes a payment at the bank, or the bank has decided; answer it in Stripe's dashboard before it is due"
+            );
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// Keeps a finding about a payment as it is now. `false` when nothing has changed.
+    ///
+    /// # Errors
+    /// When the tables do not answer.
+    pub async fn record_finding(&self, finding: &FindingRow) -> Result<bool, StoreError> {
+        let finding = finding.clone();
+        let recorded = self.tables.write(finding.payment, move |writing| {
+            let finding = finding.clone();
+            async move { payment_findings::upsert(writing, &finding).await }.boxed()
+        });
+        recorded.await
+    }
 }

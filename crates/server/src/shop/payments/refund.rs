@@ -15,6 +15,7 @@ use crate::store::payments::{
     self as rows, LeasedPayment, PaymentKeyRow, PaymentRow, PaymentState, RefundRow, WholeRefund,
 };
 use engine::EngineError;
+use futures::FutureExt;
 use sale::{BuyerId, Money, OrderId, OrderStatus, OrderView};
 use std::sync::Arc;
 
@@ -45,6 +46,15 @@ pub(super) enum ChosenRefund {
 pub(super) struct RefundPart {
     pub(super) payment: PaymentRow,
     pub(super) refund: RefundRow,
+}
+
+/// What became of the refund of all that is left of a payment that was to begin.
+enum RefundStart {
+    Begun(Box<LeasedPayment>),
+    /// The payment is in another state, or leased, or another amount is left, or a part is under way. The key is not kept.
+    NotBegun,
+    /// The key was used for another request.
+    KeyTaken,
 }
 
 /// How far a refund has come.
@@ -188,36 +198,31 @@ impl PaymentService {
         payment: Option<PaymentRow>,
         key: Option<PaymentKeyRow>,
     ) -> PaymentResult {
-        let mut writing = self.tables.store().begin().await?;
-        if let Some(key) = key {
-            let about = payment.as_ref().map_or(key.payment, |payment| payment.id);
-            if !rows::claim_key(&mut writing, &PaymentKeyRow { payment: about, ..key }).await? {
+        let Some(payment) = payment else {
+            if let Some(key) = key
+                && !self.claim_key(&key).await?
+            {
                 return Ok(Err(PaymentRefusal::KeyReused));
             }
-        }
-        let Some(payment) = payment else {
-            writing.commit().await?;
             return self.refund_free_order(order, request.restock).await;
         };
-        // What is left is known when the parts have ended.
-        let (at, lease) = ((self.engine.now(), self.next_try_at()), self.new_lease());
         let (id, refunded_minor) = (payment.id, payment.refunded_minor);
         let refund = WholeRefund { restock: request.restock, is_exact: request.amount.is_some() };
-        let lease = (lease, self.lease_due(at.0));
-        let begun = rows::begin_refund(&mut writing, payment, refund, at, lease).await?;
-        let Some(refunding) = begun else {
-            writing.rollback().await?;
-            // Another request has refunded a part since, so the amount is more than is left.
-            if request.amount.is_some()
-                && let Some(now) = rows::find(self.tables.store(), id).await?
-                && now.refunded_minor > refunded_minor
-            {
-                return Ok(Err(PaymentRefusal::RefundTooHigh { left_minor: now.left_minor() }));
+        let refunding = match self.write_refund(payment, refund, key).await? {
+            RefundStart::Begun(refunding) => *refunding,
+            RefundStart::KeyTaken => return Ok(Err(PaymentRefusal::KeyReused)),
+            RefundStart::NotBegun => {
+                // Another request has refunded a part since, so the amount is more than is left.
+                if request.amount.is_some()
+                    && let Some(now) = rows::find(self.tables.store(), id).await?
+                    && now.refunded_minor > refunded_minor
+                {
+                    return Ok(Err(PaymentRefusal::RefundTooHigh { left_minor: now.left_minor() }));
+                }
+                rows::hasten_parts(self.tables.store(), id, self.engine.now()).await?;
+                return Ok(Err(PaymentRefusal::InFlight));
             }
-            rows::hasten_parts(self.tables.store(), id, self.engine.now()).await?;
-            return Ok(Err(PaymentRefusal::InFlight));
         };
-        writing.commit().await?;
         match self.with_lease(&refunding, self.finish_refund(&refunding)).await.map_err(log_store_failure)? {
             RefundProgress::Done(view) => {
                 let payment =
@@ -227,6 +232,39 @@ impl PaymentService {
             RefundProgress::Refused => Ok(Err(PaymentRefusal::OrderState(order.view.status))),
             RefundProgress::Pending => Err(PaymentError::Unsettled),
         }
+    }
+
+    /// Keeps the key of a refund, and begins the refund of all that is left of a payment: both, or neither.
+    async fn write_refund(
+        &self,
+        payment: PaymentRow,
+        refund: WholeRefund,
+        key: Option<PaymentKeyRow>,
+    ) -> Result<RefundStart, StoreError> {
+        let key = key.map(|key| PaymentKeyRow { payment: payment.id, ..key });
+        // What is left is known when the parts have ended.
+        let at = (self.engine.now(), self.next_try_at());
+        let lease = (self.new_lease(), self.lease_due(at.0));
+        let begun = self.tables.write(payment.id, move |writing| {
+            let (key, payment) = (key.clone(), payment.clone());
+            async move {
+                writing.set_savepoint().await?;
+                if let Some(key) = key
+                    && !rows::claim_key(writing, &key).await?
+                {
+                    return Ok(RefundStart::KeyTaken);
+                }
+                match rows::begin_refund(writing, payment, refund, at, lease).await? {
+                    Some(refunding) => Ok(RefundStart::Begun(Box::new(refunding))),
+                    None => {
+                        writing.rollback_to_savepoint().await?;
+                        Ok(RefundStart::NotBegun)
+                    }
+                }
+            }
+            .boxed()
+        });
+        begun.await
     }
 
     /// Refunds an order without a payment (sold at once, or free): only the law has something to change.
