@@ -1,7 +1,7 @@
 //! Giving the money back: once, with or without the units.
 
 use crate::support::*;
-use sale::{AdmissionMode, OrderStatus};
+use sale::{AdmissionMode, OrderStatus, Timestamp};
 use server::payments::ProviderDispute;
 use server::shop::payments::PaymentRefusal;
 use server::store::payment_findings;
@@ -289,6 +289,35 @@ async fn a_dispute_that_meets_a_conflict_is_kept() {
     fixture.payments.record_dispute((payment.id, "sandbox"), dispute).await.unwrap();
     assert!(fixture.count_inserts("payment_findings") > 2);
     assert_eq!(payment_findings::sum_lost(&fixture.store, payment.id).await.unwrap(), PRICE);
+}
+
+async fn what_is_on_its_way_is_known(tables: TablesOn) {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = PaymentFixture::shared(folder.path(), tables).await;
+    let sale = fixture.sale(1, 1, AdmissionMode::Open).await;
+    let order = fixture.hold(sale, buyer(1), 1).await;
+    let payment = paid(fixture.pay(buyer(1), order, APPROVE).await).payment.unwrap();
+    paid(fixture.refund_part(order, 50, None).await);
+    fixture.provider.inject_fault(ProviderCall::Refund, ProviderFault::LoseReply);
+    unsettled(fixture.refund_part(order, 100, None).await);
+    let read_books = async || {
+        let all = rows::list_begun(&fixture.store, "sandbox", (START, Timestamp::MAX)).await.unwrap();
+        (all[&payment.id].refunded_minor, all[&payment.id].pending_minor)
+    };
+    assert_eq!(read_books().await, (150, 100));
+    fixture.provider.clear_faults();
+    fixture.reconcile().await;
+    assert_eq!(read_books().await, (150, 0));
+}
+
+#[tokio::test]
+async fn on_sqlite_the_books_know_what_is_on_its_way() {
+    what_is_on_its_way_is_known(TablesOn::Sqlite).await;
+}
+
+#[tokio::test]
+async fn on_postgres_the_books_know_what_is_on_its_way() {
+    what_is_on_its_way_is_known(TablesOn::Postgres).await;
 }
 
 async fn a_refund_that_does_not_begin_leaves_its_key_free(tables: TablesOn) {

@@ -175,8 +175,11 @@ fn compare_captured(
     differences.extend(match (input.orders.get(&order).map(|found| found.end), left.minor > 0) {
         (Some(OrderEnd::Refunded) | None, false) => None,
         (Some(OrderEnd::Confirmed), true) => {
-            let row = row
-                .filter(|row| row.state == PaymentState::Captured && row.refunded_minor != *refunded_minor);
+            let may_be_refunded =
+                |row: &ReconciledPayment| row.refunded_minor - row.pending_minor..=row.refunded_minor;
+            let row = row.filter(|row| {
+                row.state == PaymentState::Captured && !may_be_refunded(row).contains(refunded_minor)
+            });
             row.map(|row| BooksDifference::OtherRefund {
                 reference,
                 order,
@@ -230,6 +233,20 @@ mod tests {
         orders.iter().map(entry).collect()
     }
 
+    /// The payment of order 1.
+    const CAPTURED: ReconciledPayment = ReconciledPayment {
+        order: OrderId(Uuid::from_u128(1)),
+        state: PaymentState::Captured,
+        amount_minor: 500,
+        refunded_minor: 0,
+        pending_minor: 0,
+        lost_minor: 0,
+    };
+
+    fn rows(payment: ReconciledPayment) -> BTreeMap<Uuid, ReconciledPayment> {
+        BTreeMap::from([(Uuid::from_u128(101), payment)])
+    }
+
     fn compare(captured: &[CapturedAtProvider], orders: &[(u128, OrderEnd)]) -> Vec<String> {
         compare_with(captured, orders, &BTreeMap::new())
     }
@@ -267,10 +284,7 @@ mod tests {
         let again = CapturedAtProvider { reference: "pi_again".to_owned(), ..captured(1, 0) };
         assert_eq!(compare(&[captured(1, 0), again], &[(1, Confirmed)]), ["paid twice"]);
         let row = |amount_minor: i64, refunded_minor: i64| {
-            let state = PaymentState::Captured;
-            let row =
-                ReconciledPayment { order: order(1), state, amount_minor, refunded_minor, lost_minor: 0 };
-            BTreeMap::from([(Uuid::from_u128(101), row)])
+            rows(ReconciledPayment { amount_minor, refunded_minor, ..CAPTURED })
         };
         assert_eq!(compare_with(&[captured(1, 0)], &[(1, Confirmed)], &row(400, 0)), ["other amount"]);
         assert_eq!(compare_with(&[captured(1, 200)], &[(1, Confirmed)], &row(500, 0)), ["other refund"]);
@@ -279,12 +293,21 @@ mod tests {
     }
 
     #[test]
+    fn a_part_that_is_on_its_way_may_have_been_paid_back_or_not() {
+        // Of 200 that were promised, 150 are on their way.
+        let books = rows(ReconciledPayment { refunded_minor: 200, pending_minor: 150, ..CAPTURED });
+        for (paid_back, expected) in
+            [(49, &["other refund"][..]), (50, &[]), (200, &[]), (201, &["other refund"])]
+        {
+            let confirmed = [(1, OrderEnd::Confirmed)];
+            assert_eq!(compare_with(&[captured(1, paid_back)], &confirmed, &books), expected, "{paid_back}");
+        }
+    }
+
+    #[test]
     fn what_a_lost_dispute_took_is_not_paid_back() {
-        let lost = |lost_minor: i64| {
-            let (state, amount_minor, refunded_minor) = (PaymentState::Voided, 500, 0);
-            let row = ReconciledPayment { order: order(1), state, amount_minor, refunded_minor, lost_minor };
-            BTreeMap::from([(Uuid::from_u128(101), row)])
-        };
+        let lost =
+            |lost_minor: i64| rows(ReconciledPayment { state: PaymentState::Voided, lost_minor, ..CAPTURED });
         let compare =
             |lost_minor| compare_with(&[captured(1, 0)], &[(1, OrderEnd::Refunded)], &lost(lost_minor));
         assert!(compare(500).is_empty());
@@ -293,11 +316,7 @@ mod tests {
 
     #[test]
     fn what_the_shop_has_not_settled_is_no_difference() {
-        let rows = |state: PaymentState| {
-            let (order, amount_minor) = (order(1), 500);
-            let row = ReconciledPayment { order, state, amount_minor, refunded_minor: 0, lost_minor: 0 };
-            BTreeMap::from([(Uuid::from_u128(101), row)])
-        };
+        let rows = |state: PaymentState| rows(ReconciledPayment { state, ..CAPTURED });
         let (captured, refunded) = ([captured(1, 0)], [(1, OrderEnd::Refunded)]);
         assert!(compare_with(&captured, &refunded, &rows(PaymentState::Refunding)).is_empty());
         assert_eq!(compare_with(&captured, &refunded, &rows(PaymentState::Refunded)), ["refund missing"]);

@@ -14,6 +14,8 @@ pub struct ReconciledPayment {
     pub amount_minor: i64,
     /// What went back, or is on its way back.
     pub refunded_minor: i64,
+    /// The part of it that is on its way: the provider may have paid it back or not.
+    pub pending_minor: i64,
     /// What lost disputes took.
     pub lost_minor: i64,
 }
@@ -27,6 +29,11 @@ SELECT
     state,
     amount_minor,
     refunded_minor,
+    (
+        SELECT CAST(COALESCE(SUM(r.amount_minor), 0) AS BIGINT)
+        FROM payment_refunds AS r
+        WHERE r.payment_id = payments.id AND r.whole = 0 AND r.state = 'pending'
+    ) AS pending_minor,
     (
         SELECT CAST(COALESCE(SUM(f.amount_minor), 0) AS BIGINT)
         FROM payment_findings AS f
@@ -66,6 +73,7 @@ pub async fn list_begun(
                 .ok_or_else(|| damaged("its state is unknown"))?,
             amount_minor: row.try_get("amount_minor")?,
             refunded_minor: row.try_get("refunded_minor")?,
+            pending_minor: row.try_get("pending_minor")?,
             lost_minor: row.try_get("lost_minor")?,
         };
         payments.insert(id.parse().map_err(|_| damaged("its id is not a UUID"))?, payment);
