@@ -162,8 +162,8 @@ fn read_wall_us() -> i64 {
         .map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
-/// The machine's wall clock, to compare it with another machine's, or with a ledger before its engine starts; nothing is decided by
-/// it.
+/// The machine's wall clock, to compare it with another machine's, or with a ledger before its engine starts, and for the times of
+/// signatures, which the sender's and the receiver's machines compare. Nothing of a sale is decided by it.
 #[must_use]
 pub fn read_wall_clock() -> Timestamp {
     Timestamp(read_wall_us().div_euclid(1000))

@@ -66,6 +66,8 @@ use std::sync::Arc;
 pub struct Shop {
     /// The engine's clock, so that all parts of the program agree.
     pub now: TimeSource,
+    /// The machine's clock, for the times of signatures, which other machines compare with their own. Nothing of a sale is decided by it.
+    pub wall_clock: TimeSource,
     pub engine: Engine,
     pub store: Store,
     pub tenancy: tenancy::Tenancy,

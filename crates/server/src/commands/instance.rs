@@ -21,6 +21,7 @@ mod webhooks;
 use super::database::{self, DatabaseUrl};
 use super::settings::{Serve, ServeRoles};
 use super::{CommandError, demo, disk, ledger_loss, rehearse};
+use crate::clock::TimeSource;
 use crate::followers::projector;
 use crate::followers::rounds::FollowerThread;
 use crate::http::dialects::Dialect;
@@ -117,16 +118,15 @@ impl ServerInstance {
         let sync = rehearse::clock::find_clock_sync(settings.rehearsal_clock.as_deref());
         let (sync, accept_clock) = (sync.unwrap_or_else(read_kernel_sync), settings.accept_clock);
         let machine_offset = Arc::clone(&clock_offset);
-        let check = move |moment: &StartMoment| {
-            check_clock(moment, read_wall_clock().plus_ms(machine_offset()), sync, accept_clock)
-        };
+        let wall_clock: TimeSource = Arc::new(move || read_wall_clock().plus_ms(machine_offset()));
+        let check = |moment: &StartMoment| check_clock(moment, wall_clock(), sync, accept_clock);
         match (database, valkey) {
             (Some(database), Some(valkey)) => {
                 let cluster = ClusterSettings { database, valkey, ticks, clock_offset };
                 let start = |_: &Path| {
                     engine::start_in_cluster(&cluster, limits, |skew| clock(Timestamp::default(), skew))
                 };
-                Self::start_kind(kind, settings, start).await
+                Self::start_kind((kind, settings), Arc::clone(&wall_clock), start).await
             }
             (Some(address), None) => {
                 let start = |_: &Path| {
@@ -134,7 +134,7 @@ impl ServerInstance {
                         clock(last, ClockSkew::new(clock_offset))
                     })
                 };
-                Self::start_kind(kind, settings, start).await
+                Self::start_kind((kind, settings), Arc::clone(&wall_clock), start).await
             }
             (None, _) => {
                 let start = |folder: &Path| {
@@ -142,7 +142,7 @@ impl ServerInstance {
                         clock(last, ClockSkew::new(clock_offset))
                     })
                 };
-                Self::start_kind(kind, settings, start).await
+                Self::start_kind((kind, settings), Arc::clone(&wall_clock), start).await
             }
         }
     }
@@ -155,25 +155,25 @@ impl ServerInstance {
         settings: Serve,
         engine: impl FnOnce(&Path) -> Result<RunningEngine, StartError>,
     ) -> Result<Self, CommandError> {
-        Self::start_kind(InstanceKind::Serve, settings, engine).await
+        Self::start_kind((InstanceKind::Serve, settings), Arc::new(read_wall_clock), engine).await
     }
 
     async fn start_kind(
-        kind: InstanceKind,
-        settings: Serve,
+        (kind, settings): (InstanceKind, Serve),
+        wall_clock: TimeSource,
         engine: impl FnOnce(&Path) -> Result<RunningEngine, StartError>,
     ) -> Result<Self, CommandError> {
         if settings.database.is_some() {
-            return Self::start_parts(kind, settings, engine).await;
+            return Self::start_parts((kind, settings), wall_clock, engine).await;
         }
         let folder = settings.data.clone();
-        let started = Self::start_parts(kind, settings, engine).await;
+        let started = Self::start_parts((kind, settings), wall_clock, engine).await;
         started.map_err(|error| disk::name_full_disk(&folder, error))
     }
 
     async fn start_parts(
-        kind: InstanceKind,
-        settings: Serve,
+        (kind, settings): (InstanceKind, Serve),
+        wall_clock: TimeSource,
         engine: impl FnOnce(&Path) -> Result<RunningEngine, StartError>,
     ) -> Result<Self, CommandError> {
         let edge = settings.edge()?;
@@ -217,7 +217,8 @@ impl ServerInstance {
         let projector_metrics = starter.metrics(projector::FOLLOWER_NAME);
         let public_url = settings.public_url_at(address);
         let (shop, inbox) =
-            open_shop(&settings, store, &engine, &metrics, &projector_metrics, public_url).await?;
+            open_shop(&settings, store, (&engine, wall_clock), &metrics, &projector_metrics, public_url)
+                .await?;
         webhooks::require_public_url(&shop).await?;
         let first_admin = match kind {
             InstanceKind::Serve => make_first_admin(&settings, &shop.accounts).await?,

@@ -41,6 +41,7 @@ pub async fn second_shop(app: &TestApp) -> Shop {
     };
     Shop {
         now: Arc::clone(&ours.now),
+        wall_clock: Arc::clone(&ours.wall_clock),
         engine: ours.engine.clone(),
         catalogue: Arc::new(SaleCatalogue::load(&store, Tenancy::Cluster).await.unwrap()),
         guest_limits: server::shop::native_guests::GuestLimits::new(false),

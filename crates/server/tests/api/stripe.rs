@@ -158,7 +158,7 @@ impl StripeShop {
     }
 
     fn sign(&self, body: &[u8], off_s: i64) -> String {
-        sign(TEST_WEBHOOK_SECRET, (self.app.instance.app.shop.now)().0 / 1_000 + off_s, body)
+        sign(TEST_WEBHOOK_SECRET, (self.app.instance.app.shop.wall_clock)().0 / 1_000 + off_s, body)
     }
 }
 
@@ -288,6 +288,24 @@ async fn a_forged_old_or_broken_webhook_is_refused_and_a_foreign_one_ignored() {
     );
     let store = &shop.app.instance.app.shop.store;
     assert_eq!(provider_notices::count_open(store).await.unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_time_of_a_signature_is_compared_with_the_machines_clock_and_not_with_that_of_sales() {
+    let shop = StripeShop::start().await;
+    let body = br#"{"id":"evt_x","object":"event","type":"a.b","livemode":false,"data":{"object":{}}}"#;
+    shop.app.shift_clock(3_600_000);
+    assert_eq!(shop.post_webhook(body, Some(&shop.sign(body, 0))).await, 204);
+    assert_eq!(
+        shop.post_webhook(body, Some(&shop.sign(body, 3_600))).await,
+        400,
+        "right by the clock of sales"
+    );
+    let sale = shop.sale(1).await;
+    let anna = shop.app.register("anna").await;
+    let order = shop.hold(&anna, &sale).await;
+    shop.pay_on_page(&anna, &order).await;
+    assert_eq!(shop.order_status(&anna, &order).await, "confirmed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

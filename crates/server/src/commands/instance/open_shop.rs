@@ -52,7 +52,7 @@ use std::sync::Arc;
 pub(super) async fn open_shop(
     settings: &Serve,
     store: Store,
-    running: &RunningEngine,
+    (running, wall_clock): (&RunningEngine, TimeSource),
     metrics: &ServerMetrics,
     projector: &FollowerMetrics,
     public_url: Option<PublicUrl>,
@@ -130,8 +130,8 @@ pub(super) async fn open_shop(
 
     let notices = stripe.map(|stripe| {
         stripe_metrics.register(metrics);
-        let from = (store.clone(), Arc::clone(&now));
-        NoticeService::new(from, secrets, stripe, Arc::clone(&payments), stripe_metrics)
+        let clocks = (Arc::clone(&now), Arc::clone(&wall_clock));
+        NoticeService::new(store.clone(), clocks, secrets, stripe, Arc::clone(&payments), stripe_metrics)
     });
     let refresh_ttl_ms = i64::try_from(settings.refresh_ttl.as_millis()).unwrap_or(i64::MAX);
     let accounts = AccountService {
@@ -152,6 +152,7 @@ pub(super) async fn open_shop(
     purchases.register(metrics);
     let shop = Shop {
         now,
+        wall_clock,
         engine,
         store,
         tenancy,

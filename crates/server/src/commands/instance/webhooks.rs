@@ -65,6 +65,7 @@ pub(super) fn start_sender(app: &AppState, stopping: &watch::Receiver<bool>) -> 
         store: app.shop.store.clone(),
         client: Arc::clone(&app.shop.webhooks.client),
         now: Arc::clone(&app.shop.now),
+        wall_clock: Arc::clone(&app.shop.wall_clock),
         wake: Arc::clone(&app.shop.webhooks.wake),
         metrics,
         random: random_source(),

@@ -57,6 +57,8 @@ pub struct SenderDependencies {
     pub store: Store,
     pub client: Arc<WebhookClient>,
     pub now: TimeSource,
+    /// The machine's clock: receivers compare the time of a signature with their own.
+    pub wall_clock: TimeSource,
     /// Wakes it when there may be something to send.
     pub wake: Arc<Notify>,
     pub metrics: WebhookMetrics,
@@ -303,7 +305,7 @@ impl WebhookSender {
             Some(email) => add_email(&due.body, email),
             None => due.body,
         };
-        let (id, timestamp_s) = (due.event, now.0.div_euclid(1_000));
+        let (id, timestamp_s) = (due.event, (self.dependencies.wall_clock)().0.div_euclid(1_000));
         let signature = sign_with_all(&valid_secrets(secrets, now), &id, timestamp_s, body.as_bytes());
         let message = SignedMessage { id, timestamp_s, signature, body: Bytes::from(body) };
         self.in_flight.insert(due.id);

@@ -16,6 +16,9 @@ use tokio_rustls::rustls::RootCertStore;
 
 const DAY_MS: i64 = 86_400_000;
 
+/// The machine's clock: another time than that of the shop.
+const WALL_CLOCK: Timestamp = Timestamp(1_700_000_000_000);
+
 /// Tables, and the time of a shop.
 struct WebhookTables {
     store: Store,
@@ -71,6 +74,7 @@ impl WebhookTables {
             store: self.store.clone(),
             client: Arc::new(client),
             now: Arc::new(move || Timestamp(clock.load(Ordering::SeqCst))),
+            wall_clock: Arc::new(|| WALL_CLOCK),
             wake: Arc::clone(&self.wake),
             metrics: WebhookMetrics::default(),
             random: Box::new(|| 0.0),
@@ -480,6 +484,7 @@ async fn what_is_sent_is_signed_with_each_secret_that_is_valid() {
     let requests = receiver.requests();
     let sign = |secret: &WebhookSecret, request: &ReceivedRequest| {
         let timestamp = request.headers["webhook-timestamp"].parse().unwrap();
+        assert_eq!(timestamp, WALL_CLOCK.0 / 1_000, "receivers compare it with their own clock");
         secret.sign(&request.headers["webhook-id"], timestamp, &request.body)
     };
     let both = format!("{} {}", sign(&new, &requests[0]), sign(&old, &requests[0]));
