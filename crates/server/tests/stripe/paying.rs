@@ -1,8 +1,8 @@
 //! What buyers do on Stripe's page, and what becomes of it.
 
-use crate::support::{StripeFixture, money, payment};
+use crate::support::{StripeFixture, money, payment, payment_begun};
 use sale::Timestamp;
-use server::payments::{AuthorisationResult, IntentId, PaymentProvider, PaymentStatus};
+use server::payments::{AuthorisationResult, IntentId, PaymentProvider, PaymentStatus, ProviderPayment};
 use test_servers::stripe::BuyerChoice;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -140,4 +140,17 @@ async fn a_list_has_what_was_captured_and_whose_it_is() {
     let found = stripe.provider.find_payment_of_intent(&listed[0].reference).await.unwrap();
     assert_eq!(found.map(IntentId), Some(kept.intent));
     assert_eq!(stripe.provider.find_payment_of_intent("pi_nowhere").await, Ok(None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_whose_texts_have_changed_is_found_whatever_the_clock_of_sales_says() {
+    let stripe = StripeFixture::start();
+    const HOUR_S: i64 = 3_600;
+    for off_s in [0, HOUR_S, 40 * HOUR_S, -HOUR_S, -40 * HOUR_S] {
+        let opened = stripe.open(payment_begun(off_s, 500, "EUR")).await;
+        // Its key does not return it.
+        let renamed = ProviderPayment { reference: None, description: "Lamp".to_owned(), ..opened.clone() };
+        let found = stripe.provider.find(&renamed).await.unwrap().unwrap();
+        assert_eq!((found.status, found.reference), (PaymentStatus::Open, opened.reference), "{off_s}");
+    }
 }

@@ -96,7 +96,12 @@ pub fn money(minor: i64, currency: &str) -> Money {
 
 /// A payment that begins now, by the machine's clock: the stand-in has that, too.
 pub fn payment(minor: i64, currency: &str) -> ProviderPayment {
-    let now_s = read_machine_clock_s();
+    payment_begun(0, minor, currency)
+}
+
+/// A payment that begins now by a clock that is so many seconds ahead.
+pub fn payment_begun(ahead_s: i64, minor: i64, currency: &str) -> ProviderPayment {
+    let now_s = read_machine_clock_s().saturating_add_signed(ahead_s);
     let random = Uuid::new_v4().into_bytes();
     let tail: [u8; 10] = random[..10].try_into().unwrap();
     let id = Builder::from_unix_timestamp_millis(now_s * 1_000, &tail).into_uuid();

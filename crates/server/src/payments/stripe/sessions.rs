@@ -17,12 +17,12 @@ const EXPANDED_INTENT: &str = "payment_intent.latest_charge";
 /// Characters of a product's name that buyers see.
 const NAME_LEN_MAX: usize = 250;
 
-/// Sessions are looked for from this long before the payment's beginning to this long after it, in seconds: clocks differ, and a session is
-/// opened within the payment's hold.
+/// Sessions are looked for first from this long before the payment's beginning to this long after it, in seconds: a session is opened within
+/// the payment's hold. The payment's beginning is by the clock of sales, and Stripe's clock may be far from it.
 const SEARCH_BEFORE_S: i64 = 600;
 const SEARCH_AFTER_S: i64 = 24 * 3_600;
 
-/// Pages that are searched for a session.
+/// Pages that are searched for a session, in all.
 const SEARCH_PAGES_MAX: usize = 200;
 
 /// Why there is no session.
@@ -88,18 +88,44 @@ impl StripeProvider {
         self.client.send(&request).await.map_err(|error| log_failure("reading an intent", &error))
     }
 
-    /// The session of a payment whose texts have changed since it was opened, so that its key does not return it.
+    /// The session of a payment whose texts have changed since it was opened, so that its key does not return it. Stripe lists the newest
+    /// first.
     async fn search_session(&self, payment: &ProviderPayment) -> Result<CheckoutSession, SessionError> {
         let Some((began_s, _)) = payment.intent.0.get_timestamp().map(|time| time.to_unix()) else {
             return Err(SessionError::NoReply);
         };
         let began_s = i64::try_from(began_s).unwrap_or(i64::MAX / 2);
+        let (first_s, last_s) = (began_s - SEARCH_BEFORE_S, began_s.saturating_add(SEARCH_AFTER_S));
+        let mut pages_left = SEARCH_PAGES_MAX;
+        // The usual time, then all before it, then all after it.
+        for created in [(Some(first_s), Some(last_s)), (None, Some(first_s - 1)), (Some(last_s + 1), None)] {
+            if let Some(found) = self.search_created(payment, created, &mut pages_left).await? {
+                let found = self.retrieve_session(&found).await;
+                return found.map_err(|NoProviderReply| SessionError::NoReply);
+            }
+        }
+        tracing::error!(
+            payment = %payment.intent, order = %payment.order,
+            "Stripe knows a payment by its key and lists no session of it; the reconciler retries; look the order up in Stripe's dashboard"
+        );
+        Err(SessionError::NoReply)
+    }
+
+    /// The id of a payment's session, if it is among those that were created in a time, in seconds, and on one of the pages that are left.
+    async fn search_created(
+        &self,
+        payment: &ProviderPayment,
+        (first_s, last_s): (Option<i64>, Option<i64>),
+        pages_left: &mut usize,
+    ) -> Result<Option<String>, SessionError> {
         let intent = payment.intent.to_string();
+        let (first_s, last_s) = (first_s.map(|s| s.to_string()), last_s.map(|s| s.to_string()));
         let mut after: Option<String> = None;
-        for _ in 0..SEARCH_PAGES_MAX {
+        while *pages_left > 0 {
+            *pages_left -= 1;
             let request = ApiRequest::get("/v1/checkout/sessions", KeyRight::ReadSessions)
-                .with("created[gte]", began_s.saturating_sub(SEARCH_BEFORE_S).to_string())
-                .with("created[lte]", began_s.saturating_add(SEARCH_AFTER_S).to_string())
+                .with_some("created[gte]", first_s.as_deref())
+                .with_some("created[lte]", last_s.as_deref())
                 .with("limit", PAGE_LEN)
                 .with_some("starting_after", after.as_deref());
             let page = self.client.send::<ListPage<CheckoutSession>>(&request).await;
@@ -111,19 +137,14 @@ impl StripeProvider {
                 metadata_value(session.metadata.as_ref(), METADATA_PAYMENT) == Some(intent.as_str())
             };
             if let Some(found) = page.data.iter().find(is_ours) {
-                let found = self.retrieve_session(&found.id).await;
-                return found.map_err(|NoProviderReply| SessionError::NoReply);
+                return Ok(Some(found.id.clone()));
             }
             match page.data.last() {
                 Some(last) if page.has_more => after = Some(last.id.clone()),
                 _ => break,
             }
         }
-        tracing::error!(
-            payment = %payment.intent, order = %payment.order,
-            "Stripe knows a payment by its key and lists no session of it; the reconciler retries; look the order up in Stripe's dashboard"
-        );
-        Err(SessionError::NoReply)
+        Ok(None)
     }
 }
 
