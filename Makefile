@@ -1,10 +1,10 @@
 # Entry points. Each target runs one script in scripts/, which can also be run by itself.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quick run cluster test check bench fuzz-api gen clean
+.PHONY: help setup quick run cluster test check bench fuzz-api histories gen clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: ## install the programs that building and testing need; asks first if there is a terminal
 	@scripts/setup.sh
@@ -34,6 +34,9 @@ bench: ## measure the law, the engine, and the API beside a bare endpoint and a 
 fuzz-api: ## send random requests to real servers on both databases, 10 minutes; ARGS="2" for two minutes
 	@scripts/setup.sh servers
 	@scripts/fuzz-api.sh $(ARGS)
+
+histories: ## play 10,000 random histories of payments through the sandbox, and as many through the stand-in for Stripe; ARGS="500" for 500
+	@scripts/histories.sh $(ARGS)
 
 gen: ## write the generated files: docs/openapi.json, docs/cli.md and the pages' types
 	@scripts/setup.sh build

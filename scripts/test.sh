@@ -12,22 +12,7 @@ scripts/lint.sh
 step "pages"
 scripts/web.sh check
 
-# Each commit of a test waits for the disk, which others may keep busy. Where memory has room, the tests' folders are there. Tests kill
-# processes, never the machine: no file system loses what a killed process wrote.
-memory=/dev/shm room_kib=$((8 << 20))
-has_room() {
-    [ -w $memory ] && [ "$(df --output=avail -k $memory | tail -n 1)" -ge $room_kib ] &&
-        [ "$(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo)" -ge $room_kib ]
-}
-if has_room; then
-    folder=$(mktemp -d $memory/doorbuster-tests.XXXXXX)
-    trap 'rm -rf "$folder"' EXIT
-    # PostgreSQL runs as another user when the tests run as root.
-    chmod 755 "$folder"
-    # Containers may forbid to execute what is there.
-    cp "$(type -P true)" "$folder"
-    if "$folder/true" 2>/dev/null; then export TMPDIR=$folder; fi
-fi
+keep_tests_in_memory 8
 
 # Tests also wait for clocks and servers, so one more than there are cores runs at a time.
 export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) + 1))}

@@ -41,9 +41,13 @@ pub trait HistoryPlan {
     fn without(&self, skipped: Range<usize>) -> Self;
 }
 
+/// Histories between two lines that say how many were played.
+const LOGGED_EVERY: u64 = 1_000;
+
 /// A test that plays random histories.
 pub struct HistoryTest {
-    /// `PREFIX_HISTORIES` says how many histories a run has, and `PREFIX_SEED` is the seed of a single one.
+    /// `PREFIX_HISTORIES` says how many histories a run has, `PREFIX_FIRST` is the seed of the first, `PREFIX_SEED` that of a single one, and
+    /// `PREFIX_AT_ONCE` says how many are played at a time.
     pub prefix: &'static str,
     /// Histories of a run, unless the variable says how many.
     pub histories: u64,
@@ -53,7 +57,7 @@ pub struct HistoryTest {
 
 impl HistoryTest {
     /// Plays the histories of seeds 1, 2, 3 …, one on each core at a time, and returns what each ended with, in no order. The first that
-    /// panics ends the test: it is described without what does not matter.
+    /// panics ends the test: it is described without what does not matter. A long run says now and then how far it is.
     pub fn play_all<P, R>(
         &self,
         from_seed: impl Fn(u64) -> P + Sync,
@@ -66,8 +70,13 @@ impl HistoryTest {
     {
         let seeds = match self.read_number("SEED") {
             Some(seed) => seed..=seed,
-            None => 1..=self.read_number("HISTORIES").unwrap_or(self.histories),
+            None => {
+                let first = self.read_number("FIRST").unwrap_or(1);
+                first..=first - 1 + self.read_number("HISTORIES").unwrap_or(self.histories)
+            }
         };
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let at_once = self.read_number("AT_ONCE").unwrap_or(cores as u64);
         let try_play = |plan: &P| catch_unwind(AssertUnwindSafe(|| play(plan))).ok();
         let next = AtomicU64::new(*seeds.start());
         let (ends, failed) = (Mutex::new(Vec::new()), Mutex::new(None));
@@ -78,7 +87,13 @@ impl HistoryTest {
                     return;
                 }
                 match try_play(&from_seed(seed)) {
-                    Some(end) => ends.lock().unwrap().push(end),
+                    Some(end) => {
+                        let mut ends = ends.lock().unwrap();
+                        ends.push(end);
+                        if (ends.len() as u64).is_multiple_of(LOGGED_EVERY) {
+                            eprintln!("{} histories were played", ends.len());
+                        }
+                    }
                     None => {
                         failed.lock().unwrap().get_or_insert(seed);
                     }
@@ -86,7 +101,7 @@ impl HistoryTest {
             }
         };
         thread::scope(|scope| {
-            for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            for _ in 0..at_once {
                 scope.spawn(work);
             }
         });

@@ -36,7 +36,12 @@ impl StripeShop {
     }
 
     async fn start_with(stripe: StripeStandIn, timeouts: ClientTimeouts) -> Self {
-        let shop = Self::start_unchecked(stripe, timeouts).await;
+        Self::start_in(tempfile::tempdir().unwrap(), stripe, timeouts).await
+    }
+
+    /// The same on a folder that may have something in `data` already.
+    async fn start_in(folder: TempDir, stripe: StripeStandIn, timeouts: ClientTimeouts) -> Self {
+        let shop = Self::start_unchecked(folder, stripe, timeouts).await;
         // The key is tried beside the start, and would meet faults that are meant for payments.
         eventually("the key was tried", HANG_LIMIT, async || {
             shop.stripe.calls().iter().any(|call| call.path == "/v1/disputes")
@@ -45,7 +50,7 @@ impl StripeShop {
         shop
     }
 
-    async fn start_unchecked(stripe: StripeStandIn, timeouts: ClientTimeouts) -> Self {
+    async fn start_unchecked(folder: TempDir, stripe: StripeStandIn, timeouts: ClientTimeouts) -> Self {
         let secrets = tempfile::tempdir().unwrap();
         let file = |name: &str, text: &str| {
             let path = secrets.path().join(name);
@@ -68,15 +73,20 @@ impl StripeShop {
             &secret,
         ];
         let change = |settings: &mut Serve| settings.payments.stripe_timeouts = timeouts;
-        let app = TestApp::start_with_settings(&flags, change).await;
+        let app = TestApp::start_in(folder, &flags, change).await;
         stripe.send_webhooks_to(&format!("http://{}/webhooks/stripe", app.instance.address));
         Self { app, stripe, secrets }
     }
 
     async fn sale(&self, quantity: u32) -> String {
+        self.sale_of(&self.app.admin().await, quantity).await
+    }
+
+    async fn sale_of(&self, admin: &SignedInUser, quantity: u32) -> String {
         let rules =
             json!({"price": eur(PRICE), "quantity": quantity, "limitPerBuyer": 2, "holdSeconds": HOLD_S});
-        Merchant::sign_in(&self.app).await.sale(&rules).await
+        let merchant = Merchant { app: &self.app, token: admin.access.clone() };
+        merchant.sale(&rules).await
     }
 
     /// The status of `/health`, and what it reports of Stripe.
@@ -552,7 +562,8 @@ async fn a_missing_right_is_named_in_health_by_itself() {
 async fn a_provider_that_is_away_at_the_start_is_never_called_healthy_and_recovers_without_a_payment() {
     let mut stripe = StripeStandIn::start();
     stripe.kill();
-    let mut shop = StripeShop::start_unchecked(stripe, ClientTimeouts::default()).await;
+    let mut shop =
+        StripeShop::start_unchecked(tempfile::tempdir().unwrap(), stripe, ClientTimeouts::default()).await;
     eventually("health says that the provider does not answer", HANG_LIMIT, async || {
         let (status, stripe) = shop.stripe_health().await;
         assert_eq!((status, &stripe["ok"]), (503, &json!(false)), "{stripe}");

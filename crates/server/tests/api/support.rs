@@ -48,6 +48,11 @@ impl Clock for ShiftedClock {
     }
 }
 
+/// Whether shops have a database each, instead of their folders alone.
+pub fn tests_on_postgres() -> bool {
+    std::env::var("DOORBUSTER_TESTS_ON").is_ok_and(|place| place == "postgres")
+}
+
 /// A shop that runs. Dropping it leaves its tasks to the test's runtime, which ends with the test.
 pub struct TestApp {
     pub instance: ServerInstance,
@@ -101,13 +106,17 @@ impl TestApp {
 
     /// A new shop with these flags of `serve`, and settings that no flag can change.
     pub async fn start_with_settings(flags: &[&str], change: impl FnOnce(&mut Serve)) -> Self {
-        let folder = Arc::new(tempfile::tempdir().unwrap());
+        Self::start_in(tempfile::tempdir().unwrap(), flags, change).await
+    }
+
+    /// The same on a folder that may have something in `data` already.
+    pub async fn start_in(folder: TempDir, flags: &[&str], change: impl FnOnce(&mut Serve)) -> Self {
         let mut flags: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
         let has_database = flags.iter().any(|flag| flag == "--database");
-        if !has_database && std::env::var("DOORBUSTER_TESTS_ON").is_ok_and(|place| place == "postgres") {
+        if !has_database && tests_on_postgres() {
             flags.extend(["--database".to_owned(), PostgresServer::shared().create_database()]);
         }
-        Self::open_with(folder, flags, Arc::default(), change).await
+        Self::open_with(Arc::new(folder), flags, Arc::default(), change).await
     }
 
     /// A shop without limits on a folder that has something in `data` already.

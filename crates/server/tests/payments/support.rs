@@ -23,10 +23,10 @@ use server::shop::payments::{
     ReconcileTiming, RefundRequest,
 };
 use server::shop::tenancy::Tenancy;
-use server::store::Store;
 use server::store::payments::{self as rows, PaymentRow};
 use server::store::products::{self, Product, ProductId};
 use server::store::sales::{self, LimitScope, NewSale, PaymentMode};
+use server::store::{DATABASE_FILE, Store};
 use sqlx::{Connection, Row};
 use std::collections::HashMap;
 use std::path::Path;
@@ -35,7 +35,7 @@ use std::time::Duration;
 use test_servers::postgres::PostgresServer;
 use test_servers::wait::HANG_LIMIT;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 use uuid::Uuid;
 
 pub const START: Timestamp = Timestamp(1_800_000_000_000);
@@ -235,14 +235,32 @@ fn long_timeouts() -> ProviderTimeouts {
     ProviderTimeouts { authorise: HANG_LIMIT, other: HANG_LIMIT, list: HANG_LIMIT }
 }
 
+/// The tables of a new shop are made once, and copied: all migrations take longer than many tests.
+async fn copy_new_tables(folder: &Path) {
+    static NEW_TABLES: OnceCell<Vec<u8>> = OnceCell::const_new();
+    let make = || async {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        store.migrate().await.unwrap();
+        store.close().await;
+        assert!(!folder.path().join("shop.db-wal").exists(), "the file should have everything");
+        std::fs::read(folder.path().join(DATABASE_FILE)).unwrap()
+    };
+    let file = folder.join(DATABASE_FILE);
+    if !file.exists() {
+        std::fs::write(file, NEW_TABLES.get_or_init(make).await).unwrap();
+    }
+}
+
 impl PaymentFixture {
     pub async fn open(folder: &Path) -> Self {
         Self::with_limits(folder, long_timeouts()).await
     }
 
     pub async fn with_limits(folder: &Path, limits: ProviderTimeouts) -> Self {
+        copy_new_tables(folder).await;
         let store = Store::open(folder).await.unwrap();
-        let tables = format!("sqlite://{}", folder.join("shop.db").display());
+        let tables = format!("sqlite://{}", folder.join(DATABASE_FILE).display());
         Self::build(folder, store, tables, limits, ReconcileTiming::default()).await
     }
 
@@ -250,7 +268,8 @@ impl PaymentFixture {
     pub async fn shared(folder: &Path, tables: TablesOn) -> Self {
         let (store, url) = match tables {
             TablesOn::Sqlite => {
-                let url = format!("sqlite://{}", folder.join("shop.db").display());
+                copy_new_tables(folder).await;
+                let url = format!("sqlite://{}", folder.join(DATABASE_FILE).display());
                 (Store::open(folder).await.unwrap(), url)
             }
             TablesOn::Postgres => {

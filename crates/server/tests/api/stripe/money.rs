@@ -2,11 +2,14 @@
 //! replies and webhooks' order, or everything. At their end Stripe keeps the money of the confirmed orders, less refunds and lost disputes.
 
 use super::*;
+use crate::support::tests_on_postgres;
 use futures::future::join_all;
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use test_servers::histories::{HistoryPlan, HistoryTest, SHRINK_RUNS_MAX, SeededRandom, shrink};
+use tokio::sync::OnceCell;
 
 const BUYERS: usize = 6;
 const STEPS: usize = 14;
@@ -155,6 +158,61 @@ impl HistoryPlan for MoneyPlan {
     }
 }
 
+/// The accounts of a history, signed in.
+#[derive(Clone)]
+struct ShopAccounts {
+    admin: SignedInUser,
+    buyers: Vec<SignedInUser>,
+}
+
+impl ShopAccounts {
+    async fn register(app: &TestApp) -> Self {
+        let mut buyers = Vec::new();
+        for number in 0..BUYERS {
+            buyers.push(app.register(&format!("buyer{number}")).await);
+        }
+        Self { admin: app.admin().await, buyers }
+    }
+}
+
+/// A shop that has its accounts, made once: to hash their passwords and to make the tables takes longer than a history.
+struct PreparedShop {
+    /// What is in its data folder, by name.
+    files: Vec<(OsString, Vec<u8>)>,
+    accounts: ShopAccounts,
+}
+
+impl PreparedShop {
+    /// `None` where shops have a database, which cannot be copied like a folder.
+    async fn find() -> Option<&'static Self> {
+        static PREPARED: OnceCell<PreparedShop> = OnceCell::const_new();
+        if tests_on_postgres() {
+            return None;
+        }
+        let prepare = || async {
+            let app = TestApp::start().await;
+            let accounts = ShopAccounts::register(&app).await;
+            let folder = app.stop().await;
+            let files = std::fs::read_dir(folder.path().join("data")).unwrap().map(|entry| {
+                let entry = entry.unwrap();
+                (entry.file_name(), std::fs::read(entry.path()).unwrap())
+            });
+            Self { files: files.collect(), accounts }
+        };
+        Some(PREPARED.get_or_init(prepare).await)
+    }
+
+    fn copy_folder(&self) -> TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        for (name, content) in &self.files {
+            std::fs::write(data.join(name), content).unwrap();
+        }
+        folder
+    }
+}
+
 /// One buyer's order and what happened to its payment.
 struct BuyerStory {
     buyer: SignedInUser,
@@ -282,19 +340,29 @@ fn play(plan: &MoneyPlan) -> BTreeSet<String> {
 
 async fn play_stories(plan: &MoneyPlan) -> BTreeSet<String> {
     let timeouts = ClientTimeouts { attempt: ATTEMPT };
-    let shop = StripeShop::start_with(StripeStandIn::start(), timeouts).await;
-    let sale = shop.sale(u32::try_from(BUYERS).unwrap()).await;
-    let admin = shop.app.admin().await.access;
+    let (shop, accounts) = match PreparedShop::find().await {
+        Some(prepared) => {
+            let folder = prepared.copy_folder();
+            let shop = StripeShop::start_in(folder, StripeStandIn::start(), timeouts).await;
+            (shop, prepared.accounts.clone())
+        }
+        None => {
+            let shop = StripeShop::start_with(StripeStandIn::start(), timeouts).await;
+            let accounts = ShopAccounts::register(&shop.app).await;
+            (shop, accounts)
+        }
+    };
+    let ShopAccounts { admin, buyers } = accounts;
+    let sale = shop.sale_of(&admin, u32::try_from(BUYERS).unwrap()).await;
     shop.stripe.set_webhook_mode(plan.webhooks);
     let mut stories = Vec::new();
-    for number in 0..BUYERS {
-        let buyer = shop.app.register(&format!("buyer{number}")).await;
+    for buyer in buyers {
         let order = shop.hold(&buyer, &sale).await;
         stories.push(BuyerStory { buyer, order, payment: None, dispute: None });
     }
     let acting = stories.iter_mut().zip(&plan.stories).map(async |(story, steps)| {
         for step in steps {
-            story.take_step(&shop, &admin, *step).await;
+            story.take_step(&shop, &admin.access, *step).await;
         }
     });
     join_all(acting).await;
