@@ -66,6 +66,27 @@ async fn an_emptied_server_is_handed_the_state() {
 }
 
 #[tokio::test]
+async fn a_long_ledger_is_restored_whole() {
+    let (fixture, mut process) = ValkeyFixture::with_sale(&[], 20_000).await;
+    // With the announcement these are two full pages of events; then there is a part of a third one.
+    let mut bought = 0;
+    for (until, epoch) in [(8_191, 2), (9_500, 3)] {
+        let requests: Vec<Request> = (bought + 1..=until).map(|no| ask(reserve(no))).collect();
+        for requests in requests.chunks(1_000) {
+            process.decide_and_record(START, requests).await;
+        }
+        fixture.server.request(&["FLUSHALL"]);
+        for no in [1, bought + 1, 4_095, 4_096, until] {
+            assert!(is_repeated(&process.buy(START, no).await), "order {no} was lost");
+        }
+        assert_eq!(fixture.ledger.epoch_of(SALE), Some(Epoch(epoch)));
+        assert_eq!(fixture.ledger.entries(SALE).len() as u64, until + 1);
+        assert_eq!(fixture.ledger.fold(SALE).counters(), process.counters());
+        bought = until;
+    }
+}
+
+#[tokio::test]
 async fn a_server_without_the_library_is_brought_it() {
     let (fixture, mut process) = ValkeyFixture::with_sale(&[], 3).await;
     assert!(is_order(&process.buy(START, 1).await) && is_order(&process.buy(START, 2).await));

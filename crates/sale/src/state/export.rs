@@ -22,6 +22,8 @@ pub struct ExportedBuyer {
     /// Units in confirmed orders.
     pub owned: u32,
     pub last_order: Option<OrderId>,
+    /// Orders that the buyer has made.
+    pub order_count: u32,
 }
 
 /// What is remembered of an order.
@@ -35,6 +37,8 @@ pub struct ExportedOrder {
     pub previous: Option<OrderId>,
     /// Digest of the request's key.
     pub key: Option<RequestKey>,
+    /// As in [`ExportedBuyer`], of the order's buyer.
+    pub order_count: u32,
 }
 
 impl SaleState {
@@ -63,7 +67,8 @@ impl SaleState {
 
     /// Every buyer who ever did something.
     pub fn export_buyers(&self) -> impl Iterator<Item = ExportedBuyer> + '_ {
-        self.buyers.iter().map(|(_, buyer)| ExportedBuyer {
+        let order_counts = self.count_orders();
+        self.buyers.iter().map(move |(number, buyer)| ExportedBuyer {
             id: buyer.id,
             ticket: buyer.ticket(),
             admitted_until: buyer
@@ -74,17 +79,27 @@ impl SaleState {
             held: buyer.held,
             owned: buyer.owned,
             last_order: self.order_id(buyer.last_order),
+            order_count: order_counts[number as usize],
         })
     }
 
     /// Every order, in the order in which they were made.
     pub fn export_orders(&self) -> impl Iterator<Item = ExportedOrder> + '_ {
-        (0..).zip(self.orders.iter()).map(|(number, order)| ExportedOrder {
+        let order_counts = self.count_orders();
+        (0..).zip(self.orders.iter()).map(move |(number, order)| ExportedOrder {
             view: self.order_view(order),
             number,
             previous: self.order_id(order.previous),
             key: order.key,
+            order_count: order_counts[order.buyer as usize],
         })
+    }
+
+    /// How many orders each buyer has made, by the buyer's number. It is counted when it is needed, because the law does not need it.
+    fn count_orders(&self) -> Vec<u32> {
+        let mut counts = vec![0; self.buyers.iter().count()];
+        self.orders.iter().for_each(|order| counts[order.buyer as usize] += 1);
+        counts
     }
 
     fn order_id(&self, number: u32) -> Option<OrderId> {

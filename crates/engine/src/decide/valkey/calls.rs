@@ -4,11 +4,11 @@
 use super::error::ValkeyError;
 use super::library;
 use super::nodes::ValkeyNodes;
-use super::records::{self, KEY_COUNT, PackedState};
+use super::records::{self, KEY_COUNT, StateHead, StatePiece};
 use super::wire::{LibraryReply, LibraryRequest, WireError, decode_reply};
 use crate::batch::Epoch;
 use crate::valkey_connection::{ValkeyAddress, send_command};
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, RedisError, Value, cmd};
 use sale::{EventSeq, SaleId, SaleState, Timestamp};
@@ -21,7 +21,7 @@ pub const CALLS_IN_FLIGHT: usize = 2;
 /// Redirections and reloads of the library that one call follows.
 const TRIES_MAX: usize = 4;
 /// Pieces of a state in flight.
-const PIECES_IN_FLIGHT: usize = 8;
+const PIECES_IN_FLIGHT: usize = 16;
 
 /// The clock by which a call is decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,31 +170,37 @@ impl ValkeyLibrary {
         epoch: Epoch,
         state: &SaleState,
     ) -> Result<bool, ValkeyError> {
-        self.restore_packed_state(sale, epoch, PackedState::from_state(state)).await
+        let mut pieces = Vec::new();
+        records::pack_state(state, |piece| {
+            pieces.push(piece);
+            true
+        });
+        self.restore_pieces(sale, epoch, &StateHead::from_state(state), futures::stream::iter(pieces)).await
     }
 
-    pub(super) async fn restore_packed_state(
+    /// As [`Self::restore_state`], of a state that is packed while it is sent.
+    pub(super) async fn restore_pieces(
         &mut self,
         sale: SaleId,
         epoch: Epoch,
-        packed: PackedState,
+        head: &StateHead,
+        pieces: impl Stream<Item = StatePiece>,
     ) -> Result<bool, ValkeyError> {
         let name = self.name.clone();
         let begun = self.call_function("begin", sale, |command| {
-            command.arg(&name).arg(epoch.0).arg(&packed.counters).arg(&packed.policy);
+            command.arg(&name).arg(epoch.0).arg(&head.counters).arg(&head.policy);
         });
         if !is_ok(&begun.await?) {
             return Ok(false);
         }
         let connection = self.nodes.connection(&main_key(sale)).await?;
-        let pieces = packed.pieces.into_iter().map(|piece| {
-            let mut command = build_function_call("load", sale);
-            command.arg(&name).arg(piece.command).arg(piece.key).arg(piece.values);
+        let sent = pieces.map(|piece| {
+            let command = build_load_call(sale, &name, &piece);
             let connection = connection.clone();
             async move { send_command(connection, &command).await }
         });
-        let mut pieces = futures::stream::iter(pieces).buffered(PIECES_IN_FLIGHT);
-        while let Some(loaded) = pieces.next().await {
+        let mut sent = std::pin::pin!(sent.buffered(PIECES_IN_FLIGHT));
+        while let Some(loaded) = sent.next().await {
             match loaded {
                 Ok(value) if is_ok(&value) => {}
                 Ok(_) => return Ok(false),
@@ -261,6 +267,15 @@ fn main_key(sale: SaleId) -> String {
 fn build_function_call(what: &str, sale: SaleId) -> Cmd {
     let mut command = cmd("FCALL");
     command.arg(format!("doorbuster_{what}")).arg(KEY_COUNT).arg(&records::sale_keys(sale));
+    command
+}
+
+fn build_load_call(sale: SaleId, name: &str, piece: &StatePiece) -> Cmd {
+    let mut command = build_function_call("load", sale);
+    command.arg(name).arg(piece.command).arg(piece.key);
+    piece.values().for_each(|value| {
+        command.arg(value);
+    });
     command
 }
 

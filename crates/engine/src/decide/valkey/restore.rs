@@ -1,25 +1,33 @@
 //! Restores a sale's state, from the ledger and under a new epoch, in a server that lacks it. When several processes try,
-//! one restores it and the others wait. It runs on its own thread, because folding a large ledger takes seconds and must not delay
-//! decisions for other sales. It restores nothing that was not read from the ledger.
+//! one restores it and the others wait. It runs on its own threads, because folding a large ledger takes seconds and must not delay
+//! decisions for other sales. Its steps overlap: a page is folded while the next ones are read, and a piece of the state is packed
+//! while the ones before it are written. It restores nothing that was not read from the ledger.
 
 use super::calls::{CallResult, CallTime, LibraryCall, ValkeyLibrary};
 use super::error::ValkeyError;
 use super::plan::PlannedCall;
-use super::records::PackedState;
+use super::records::{StateHead, StatePiece, pack_state};
 use super::{BatchInFlight, CALLS_IN_FLIGHT, ValkeyDecider, ValkeySettings};
 use crate::batch::Epoch;
 use crate::clock::start_stopwatch;
 use crate::record::{EpochStore, LedgerReader, ReadError};
-use sale::{EventSeq, SaleId, SaleState};
+use futures::StreamExt;
+use sale::{EventSeq, LedgerEntry, SaleId, SaleState};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
 /// Events read from the ledger at once.
 const PAGE_LEN: usize = 4_096;
+/// Pages that are read at the same time: the database reads one while the rows of another are parsed.
+const READS_IN_FLIGHT: usize = 2;
+/// Pages that were read and are not folded yet, at most.
+const PAGES_AHEAD: usize = 2;
+/// Pieces that are packed and not sent yet, at most.
+const PIECES_AHEAD: usize = 32;
 /// How often to check whether another process has restored a state.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// How often the restoring process renews its claim.
@@ -92,7 +100,7 @@ impl StateRestorer {
                 Some(library) => library,
                 None => ValkeyLibrary::new(&settings.address, &settings.name),
             };
-            let mut restore = SaleRestore { library, ledger, epochs, sale };
+            let mut restore = SaleRestore { library, ledger, epochs, sale, claimed: start_stopwatch() };
             restore.run(epoch_min).await?;
             libraries.lock().unwrap_or_else(PoisonError::into_inner).push(restore.library);
             Ok(())
@@ -201,6 +209,14 @@ struct SaleRestore {
     ledger: Arc<dyn LedgerReader>,
     epochs: Arc<dyn EpochStore>,
     sale: SaleId,
+    /// Since the claim was renewed.
+    claimed: Instant,
+}
+
+/// A folded ledger: the state, and what it begins with when it is sent.
+struct FoldedLedger {
+    state: SaleState,
+    head: StateHead,
 }
 
 impl SaleRestore {
@@ -215,15 +231,15 @@ impl SaleRestore {
                 tokio::time::sleep(POLL_INTERVAL).await;
                 continue;
             }
+            self.claimed = start_stopwatch();
             // The process that had the claim before may have finished between the check and the claim.
             if self.has_state(epoch_min).await? {
                 return Ok(());
             }
             let epoch = self.epochs.raise_epoch(sale).await?;
-            let state = self.fold_ledger().await?;
-            let seq = state.seq();
-            let packed = self.pack_state(state).await?;
-            if self.library.restore_packed_state(sale, epoch, packed).await? {
+            let folded = self.fold_ledger().await?;
+            let seq = folded.state.seq();
+            if self.send_state(epoch, folded).await? {
                 tracing::info!(%sale, epoch = epoch.0, seq = seq.0, "a sale's state was rebuilt in the Valkey");
                 return Ok(());
             }
@@ -239,34 +255,69 @@ impl SaleRestore {
     }
 
     /// Folds the ledger, and renews the claim meanwhile.
-    async fn fold_ledger(&mut self) -> Result<SaleState, ValkeyError> {
-        let mut state = SaleState::new();
+    async fn fold_ledger(&mut self) -> Result<FoldedLedger, ValkeyError> {
+        let (pages, received) = mpsc::channel(PAGES_AHEAD);
+        let folding = tokio::task::spawn_blocking(move || fold_pages(received));
+        self.read_pages(&pages).await?;
+        drop(pages);
+        self.keep_claim(folding).await?.map_err(|_| self.restore_error("it broke off"))
+    }
+
+    /// Reads the ledger to its end. Events are numbered without a gap, so it is known where each page begins.
+    async fn read_pages(&mut self, pages: &mpsc::Sender<Vec<LedgerEntry>>) -> Result<(), ValkeyError> {
+        let (ledger, sale) = (Arc::clone(&self.ledger), self.sale);
+        // Most ledgers end on their first page: nothing is read ahead of it.
+        let mut page = self.keep_claim(ledger.read_entries(sale, EventSeq(0), PAGE_LEN)).await??;
+        let starts = futures::stream::iter((PAGE_LEN as u64..).step_by(PAGE_LEN).map(EventSeq));
+        let mut reads =
+            starts.map(|after| ledger.read_entries(sale, after, PAGE_LEN)).buffered(READS_IN_FLIGHT);
         loop {
-            let page = self.ledger.read_entries(self.sale, state.seq(), PAGE_LEN).await?;
-            page.iter().for_each(|entry| state.apply(entry));
-            if page.len() < PAGE_LEN {
-                return Ok(state);
+            let is_last = page.len() < PAGE_LEN;
+            if self.keep_claim(pages.send(page)).await?.is_err() {
+                return Err(self.restore_error("it broke off"));
             }
-            self.renew_claim().await?;
+            if is_last {
+                return Ok(());
+            }
+            page = self.keep_claim(reads.next()).await?.transpose()?.unwrap_or_default();
         }
     }
 
-    /// Packs a state, and renews the claim meanwhile.
-    async fn pack_state(&mut self, state: SaleState) -> Result<PackedState, ValkeyError> {
-        let mut packing = tokio::task::spawn_blocking(move || PackedState::from_state(&state));
+    /// Packs a state, and sends each piece as soon as it is packed. False as in [`ValkeyLibrary::restore_state`].
+    async fn send_state(&mut self, epoch: Epoch, folded: FoldedLedger) -> Result<bool, ValkeyError> {
+        let FoldedLedger { state, head } = folded;
+        let (pieces, received) = mpsc::channel::<StatePiece>(PIECES_AHEAD);
+        let packing = tokio::task::spawn_blocking(move || {
+            pack_state(&state, |piece| pieces.blocking_send(piece).is_ok());
+        });
+        let received = futures::stream::unfold(received, async |mut received| {
+            received.recv().await.map(|piece| (piece, received))
+        });
+        let is_restored = self.library.restore_pieces(self.sale, epoch, &head, received).await?;
+        // A state that was packed in part is not complete, and the library has noticed that by its counts.
+        packing.await.map_err(|_| self.restore_error("it broke off"))?;
+        Ok(is_restored)
+    }
+
+    /// Waits for `work`, and renews the claim meanwhile.
+    async fn keep_claim<T>(&mut self, work: impl Future<Output = T>) -> Result<T, ValkeyError> {
+        let mut work = std::pin::pin!(work);
         loop {
-            match tokio::time::timeout(CLAIM_INTERVAL, &mut packing).await {
-                Ok(packed) => {
-                    return packed.map_err(|_| self.restore_error("it broke off"));
-                }
-                Err(_) => self.renew_claim().await?,
+            if self.claimed.elapsed() >= CLAIM_INTERVAL {
+                self.renew_claim().await?;
+            }
+            if let Ok(result) = tokio::time::timeout(CLAIM_INTERVAL, &mut work).await {
+                return Ok(result);
             }
         }
     }
 
     async fn renew_claim(&mut self) -> Result<(), ValkeyError> {
         match self.library.claim_restore(self.sale).await? {
-            None => Ok(()),
+            None => {
+                self.claimed = start_stopwatch();
+                Ok(())
+            }
             Some(_) => Err(self.restore_error("another process has taken it over")),
         }
     }
@@ -274,4 +325,14 @@ impl SaleRestore {
     fn restore_error(&self, what: &str) -> ValkeyError {
         ValkeyError::RestoreFailed { sale: self.sale, what: what.to_owned() }
     }
+}
+
+/// Folds the pages that are received, to the last one. Blocks its thread.
+fn fold_pages(mut pages: mpsc::Receiver<Vec<LedgerEntry>>) -> FoldedLedger {
+    let mut state = SaleState::new();
+    while let Some(page) = pages.blocking_recv() {
+        page.iter().for_each(|entry| state.apply(entry));
+    }
+    let head = StateHead::from_state(&state);
+    FoldedLedger { state, head }
 }
