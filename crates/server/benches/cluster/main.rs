@@ -6,7 +6,7 @@
 //! is not ours: every result is the median of the rounds, and in a round the bare endpoint runs directly before.
 //!
 //! `cargo bench -p server --bench cluster -- [--rounds=N] [--seconds=N] [--only=TEXT] [--big]`. `--only` takes the parts whose name
-//! holds the text: `instance`, `nginx`, `side by side`, `sales`, `price`, `processor`, `memory`, `ledger`. `--big` has a ledger of ten
+//! holds the text: `instance`, `nginx`, `side by side`, `sales`, `price`, `processor`, `idle`, `memory`, `ledger`. `--big` has a ledger of ten
 //! million rows too, which takes minutes more, and several GB of memory and disk. `--save=FILE` and `--compare=FILE`: docs/benchmarks.md.
 
 #![expect(clippy::print_stdout, reason = "a program whose output is a table")]
@@ -41,13 +41,14 @@ const ROWS_BIG: u64 = 10_000_000;
 type Part = (&'static str, fn(&Bench<'_>) -> anyhow::Result<()>);
 
 /// In this order.
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 9] = [
     ("one instance", purchases::one_instance),
     ("behind nginx", purchases::behind_nginx),
     ("side by side", growth::instances),
     ("sales", growth::sales),
     ("price", growth::price),
     ("processor", costs::processor),
+    ("idle polling", costs::idle_polling),
     ("memory", costs::memory),
     ("ledger", ledger::grow),
 ];
