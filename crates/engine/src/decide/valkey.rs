@@ -7,6 +7,7 @@
 //! an answer from a server that could have lost something, and never keeps a caller waiting for a server that cannot be reached:
 //! that request gets [`super::Reply::Unavailable`].
 
+mod agenda;
 mod calls;
 mod error;
 mod library;
@@ -14,9 +15,11 @@ mod listing;
 mod nodes;
 mod outbox;
 mod plan;
+mod polling;
 mod records;
 mod restore;
 mod skew;
+mod versions;
 mod wire;
 
 pub use calls::{CALL_LEN_MAX, CALLS_IN_FLIGHT, CallResult, CallTime, LibraryCall, ValkeyLibrary};
@@ -24,6 +27,7 @@ pub use error::ValkeyError;
 pub use library::{LIBRARY_SOURCE, LIBRARY_VERSION};
 pub use outbox::{Outbox, OutboxItem};
 pub use skew::{ClockOffset, ClockSkew};
+pub use versions::StateVersion;
 pub use wire::{LibraryAnswer, LibraryReply, LibraryRequest};
 
 use super::{BatchDecider, DecideError, DecidedBatch, Request};
@@ -32,24 +36,16 @@ use crate::error_text::describe_error;
 use crate::record::{EpochStore, LedgerReader, ReadError};
 use crate::valkey_connection::ValkeyAddress;
 use crate::view::SaleView;
+use agenda::SaleAgenda;
 use calls::calls_in_flight;
 use listing::SaleDiscovery;
 use plan::{CallPlan, PlannedCall};
 use restore::StateRestorer;
 use sale::{EventSeq, Policy, SaleId, Timestamp};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often an active sale is polled without requests, so that what other processes decide is shown here: too often for an eye
-/// to see a difference, and a hundred such sales cost a server a few per cent of a core.
-const POLL_ACTIVE_MS: i64 = 150;
-/// How often a sale is polled that begins later, or that has holds or admissions after its end.
-const POLL_WAITING_MS: i64 = 1_000;
-/// How often a sale is polled in which time changes nothing: another instance may have decided a refund and been killed.
-const POLL_IDLE_MS: i64 = 10_000;
-/// How long before its line opens, or it starts, a sale counts as active.
-const SOON_MS: i64 = 60_000;
 /// When a sale that could not be decided is tried again.
 const RETRY_INTERVAL_MS: i64 = 100;
 /// How often a batch is sent again because a state had to be restored.
@@ -78,8 +74,11 @@ pub struct ValkeyDecider {
     epochs: Arc<dyn EpochStore>,
     settings: ValkeySettings,
     sales: HashMap<SaleId, KnownSale>,
-    /// When each sale is to be polled, on the clock of this process. A sale is listed once, with its `due`.
-    agenda: BTreeSet<(Timestamp, SaleId)>,
+    /// When each sale is to be called even though it is not polled: something is due in it, or a call has failed. This and `polls`
+    /// are on the clock of this process.
+    calls: SaleAgenda,
+    /// When each sale is to be polled.
+    polls: SaleAgenda,
     /// The lowest epoch of each sale that is valid, whatever the server says.
     epoch_floors: HashMap<SaleId, Epoch>,
     listing: SaleDiscovery,
@@ -92,8 +91,17 @@ struct KnownSale {
     policy: Arc<Policy>,
     policy_seq: EventSeq,
     epoch: Epoch,
-    due: Option<Timestamp>,
     view: Arc<SaleView>,
+    /// When it was last called.
+    called_at: Timestamp,
+    /// The connections that the library had made by then.
+    connects: u64,
+}
+
+impl KnownSale {
+    fn version(&self) -> StateVersion {
+        StateVersion { epoch: self.epoch, seq: self.view.seq }
+    }
 }
 
 /// A batch that is being decided by the server.
@@ -127,7 +135,8 @@ impl ValkeyDecider {
             epochs,
             settings: settings.clone(),
             sales: HashMap::new(),
-            agenda: BTreeSet::new(),
+            calls: SaleAgenda::default(),
+            polls: SaleAgenda::default(),
             epoch_floors: HashMap::new(),
             listing: SaleDiscovery::default(),
             skew,
@@ -152,8 +161,11 @@ impl ValkeyDecider {
         };
         let new_sales = self.listing.take_new_sales(now, &self.epochs, &self.sales).await;
         deciding.plan.add_ticks(new_sales);
-        let due = self.agenda.iter().take_while(|(due, _)| *due <= now).map(|(_, id)| *id);
+        let due: Vec<SaleId> = self.calls.list_due(now).collect();
+        // Until the reply says when something is due next.
+        due.iter().for_each(|sale| self.calls.schedule(*sale, None));
         deciding.plan.add_ticks(due);
+        deciding.plan.add_ticks(self.poll_sales(now).await);
         self.run_plan(&mut deciding).await;
         if deciding.plan.has_orders_not_found() {
             // The ids of orders that an earlier version made do not name their sale.
@@ -248,7 +260,7 @@ impl ValkeyDecider {
         }
         deciding.plan.mark_unanswered(call);
         let now = deciding.now.unwrap_or_default();
-        self.schedule_poll(call.sale, Some(now.plus_ms(RETRY_INTERVAL_MS)));
+        self.schedule_call(call.sale, now.plus_ms(RETRY_INTERVAL_MS));
     }
 
     /// Applies what a reply says of a sale; false when the sale was never announced.
@@ -262,44 +274,36 @@ impl ValkeyDecider {
         if !reply.announced {
             return false;
         }
-        let due = self.next_poll_at(now.unwrap_or(reply.at), &policy, reply);
+        let now = now.unwrap_or(reply.at);
         let seq = EventSeq(reply.seq_before.0 + reply.entries.len() as u64);
         let view =
             SaleView::from_counters(id, seq, Arc::clone(&policy), reply.counters, reply.switches, reply.due);
-        let view = Arc::new(view);
-        let due_before = known.and_then(|known| known.due);
-        let known =
-            KnownSale { policy, policy_seq: reply.policy.0, epoch: reply.epoch, due: due_before, view };
+        let known = KnownSale {
+            policy,
+            policy_seq: reply.policy.0,
+            epoch: reply.epoch,
+            view: Arc::new(view),
+            called_at: now,
+            connects: self.library.connects(),
+        };
         self.sales.insert(id, known);
-        self.schedule_poll(id, due);
+        self.calls.schedule(id, self.next_call_at(now, reply));
+        self.polls.schedule(id, Some(now.plus_ms(self.poll_interval_ms(id, now))));
         true
     }
 
-    /// Moves a known sale to another place in the agenda.
-    fn schedule_poll(&mut self, id: SaleId, due: Option<Timestamp>) {
-        let Some(known) = self.sales.get_mut(&id) else { return };
-        if let Some(old) = std::mem::replace(&mut known.due, due) {
-            self.agenda.remove(&(old, id));
-        }
-        if let Some(due) = due {
-            self.agenda.insert((due, id));
+    /// Has a known sale called at this moment.
+    fn schedule_call(&mut self, id: SaleId, at: Timestamp) {
+        if self.sales.contains_key(&id) {
+            self.calls.schedule(id, Some(at));
         }
     }
 
-    /// When to poll a sale again. The server's clock and ours may differ, and ours must come later.
-    fn next_poll_at(&self, now: Timestamp, policy: &Policy, reply: &LibraryReply) -> Option<Timestamp> {
+    /// When something is due in a sale. The server's clock and ours may differ, and ours must come later.
+    fn next_call_at(&self, now: Timestamp, reply: &LibraryReply) -> Option<Timestamp> {
         let ahead_ms = now.ms_since(reply.at);
         let due = reply.due.filter(|_| self.settings.ticks);
-        let due = due.map(|due| due.plus_ms(ahead_ms).max(now.plus_ms(1)));
-        let opens = policy.opens_at().min(policy.starts_at);
-        let goes_on = !reply.switches.is_closed && reply.at < policy.ends_at;
-        let is_owed = reply.counters.held > 0 || reply.counters.admitted > 0;
-        let look_ms = match (goes_on, is_owed) {
-            (true, _) if reply.at >= opens.plus_ms(-SOON_MS) => POLL_ACTIVE_MS,
-            (true, _) | (_, true) => POLL_WAITING_MS,
-            (false, false) => POLL_IDLE_MS,
-        };
-        due.into_iter().chain([now.plus_ms(look_ms)]).min()
+        due.map(|due| due.plus_ms(ahead_ms).max(now.plus_ms(1)))
     }
 }
 
@@ -359,11 +363,13 @@ impl BatchDecider for ValkeyDecider {
     fn invalidate(&mut self, stale: &StaleEpoch) {
         let epoch_min = self.epoch_floors.entry(stale.sale).or_default();
         *epoch_min = (*epoch_min).max(Epoch(stale.epoch.0 + 1));
+        // At once: a poll may see nothing that has changed.
+        self.schedule_call(stale.sale, Timestamp::default());
     }
 
     fn next_due(&self) -> Option<Timestamp> {
-        let listing = self.listing.next_poll_at();
-        Some(self.agenda.first().map_or(listing, |(due, _)| listing.min(*due)))
+        let listing = Some(self.listing.next_poll_at());
+        [listing, self.calls.next_at(), self.polls.next_at()].into_iter().flatten().min()
     }
 
     fn views(&self) -> Vec<Arc<SaleView>> {

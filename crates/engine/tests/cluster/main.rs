@@ -5,6 +5,7 @@
 mod bad_days;
 mod damage;
 mod fixture;
+mod idle;
 mod left;
 #[path = "../engine/line_history.rs"]
 mod line_history;

@@ -12,3 +12,4 @@ mod history;
 mod ledger;
 mod machine;
 mod pipeline;
+mod polling;

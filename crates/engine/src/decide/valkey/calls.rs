@@ -53,7 +53,7 @@ pub enum CallResult {
 }
 
 pub struct ValkeyLibrary {
-    nodes: ValkeyNodes,
+    pub(super) nodes: ValkeyNodes,
     /// Identifies this process to others that may want to restore the same sale.
     name: String,
 }
@@ -78,6 +78,11 @@ impl ValkeyLibrary {
     /// When it cannot be reached or may not be decided in.
     pub async fn connect(&mut self) -> Result<(), ValkeyError> {
         self.nodes.connect().await
+    }
+
+    /// Connections made so far. Behind a new one may be another server process.
+    pub(super) fn connects(&self) -> u64 {
+        self.nodes.connects
     }
 
     /// The time of the first server.
@@ -126,7 +131,8 @@ impl ValkeyLibrary {
                 match reply {
                     Ok(value) => results[index] = Some(decode_result(&value, batches[index].requests.len())),
                     Err(error) => {
-                        let may_again = self.nodes.handle_error(&main_key(batches[index].sale), &error);
+                        let may_again =
+                            self.nodes.handle_error(&records::main_key(batches[index].sale), &error);
                         if may_again && tries < TRIES_MAX {
                             again.push(index);
                         } else {
@@ -193,7 +199,7 @@ impl ValkeyLibrary {
         if !is_ok(&begun.await?) {
             return Ok(false);
         }
-        let connection = self.nodes.connection(&main_key(sale)).await?;
+        let connection = self.nodes.connection(&records::main_key(sale)).await?;
         let sent = pieces.map(|piece| {
             let command = build_load_call(sale, &name, &piece);
             let connection = connection.clone();
@@ -205,7 +211,7 @@ impl ValkeyLibrary {
                 Ok(value) if is_ok(&value) => {}
                 Ok(_) => return Ok(false),
                 Err(error) => {
-                    self.nodes.handle_error(&main_key(sale), &error);
+                    self.nodes.handle_error(&records::main_key(sale), &error);
                     return Err(error.into());
                 }
             }
@@ -242,7 +248,7 @@ impl ValkeyLibrary {
         sale: SaleId,
         command: Cmd,
     ) -> Result<Value, (ValkeyError, bool)> {
-        let key = main_key(sale);
+        let key = records::main_key(sale);
         let connection: MultiplexedConnection =
             self.nodes.connection(&key).await.map_err(|error| (error, false))?;
         send_command(connection, &command).await.map_err(|error| {
@@ -257,11 +263,6 @@ impl ValkeyLibrary {
 pub(super) fn calls_in_flight(batches: &[LibraryCall<'_>]) -> usize {
     let requests: usize = batches.iter().map(|batch| batch.requests.len()).sum();
     (CALLS_IN_FLIGHT * CALL_LEN_MAX * batches.len() / requests.max(1)).max(CALLS_IN_FLIGHT)
-}
-
-fn main_key(sale: SaleId) -> String {
-    let [key, ..] = records::sale_keys(sale);
-    key
 }
 
 fn build_function_call(what: &str, sale: SaleId) -> Cmd {
@@ -296,7 +297,7 @@ fn encode_call(batch: &LibraryCall<'_>) -> (String, Cmd) {
     for request in &batch.requests {
         command.arg(request.encode());
     }
-    (main_key(batch.sale), command)
+    (records::main_key(batch.sale), command)
 }
 
 fn decode_result(value: &Value, requests_len: usize) -> Result<CallResult, ValkeyError> {

@@ -30,6 +30,8 @@ pub(super) struct ValkeyNodes {
     connections: HashMap<ValkeyNode, NodeConnection>,
     /// The node of each key that is not on the first one.
     key_nodes: HashMap<String, ValkeyNode>,
+    /// Connections made so far.
+    pub(super) connects: u64,
     /// How long a reply is waited for.
     pub(super) response_timeout: Duration,
 }
@@ -54,7 +56,14 @@ impl ValkeyNodes {
     pub(super) fn new(address: &ValkeyAddress) -> Self {
         let (connections, key_nodes) = (HashMap::new(), HashMap::new());
         let response_timeout = RESPONSE_TIMEOUT;
-        Self { address: address.clone(), first: address.node(), connections, key_nodes, response_timeout }
+        Self {
+            address: address.clone(),
+            first: address.node(),
+            connections,
+            key_nodes,
+            connects: 0,
+            response_timeout,
+        }
     }
 
     /// Connects to the first server, with the long timeout of a start.
@@ -63,7 +72,7 @@ impl ValkeyNodes {
         let connecting =
             connect_and_prepare(&self.address, &self.first, timeouts, BACKGROUND_CONNECT_TIMEOUT);
         let connection = connecting.await?;
-        self.connections.insert(self.first.clone(), NodeConnection::Connected(connection));
+        self.keep_connection(self.first.clone(), connection);
         Ok(())
     }
 
@@ -77,7 +86,7 @@ impl ValkeyNodes {
             }
             Some(NodeConnection::Reconnecting(task)) => {
                 if let Ok(connection) = task.await {
-                    self.connections.insert(node, NodeConnection::Connected(connection.clone()));
+                    self.keep_connection(node, connection.clone());
                     return Ok(connection);
                 }
             }
@@ -86,7 +95,7 @@ impl ValkeyNodes {
         let timeouts = self.timeouts();
         match connect_and_prepare(&self.address, &node, timeouts, CONNECT_TIMEOUT).await {
             Ok(connection) => {
-                self.connections.insert(node, NodeConnection::Connected(connection.clone()));
+                self.keep_connection(node, connection.clone());
                 Ok(connection)
             }
             Err(error) => {
@@ -117,12 +126,18 @@ impl ValkeyNodes {
         ConnectionTimeouts { connect: BACKGROUND_CONNECT_TIMEOUT, response: self.response_timeout }
     }
 
+    fn keep_connection(&mut self, node: ValkeyNode, connection: MultiplexedConnection) {
+        self.connects += 1;
+        self.connections.insert(node, NodeConnection::Connected(connection));
+    }
+
     fn disconnect(&mut self, key: &str) {
         let node = self.find_node(key);
         self.connections.remove(&node);
     }
 
-    fn find_node(&self, key: &str) -> ValkeyNode {
+    /// The node that has this key, as far as is known.
+    pub(super) fn find_node(&self, key: &str) -> ValkeyNode {
         self.key_nodes.get(key).unwrap_or(&self.first).clone()
     }
 }

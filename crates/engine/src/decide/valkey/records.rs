@@ -15,6 +15,11 @@ pub(super) fn sale_keys(sale: SaleId) -> [String; KEY_COUNT] {
     KEY_SUFFIXES.map(|name| format!("doorbuster:{{{sale}}}{name}"))
 }
 
+/// The key of the sale's hash, which has its epoch and counters; the first of [`sale_keys`].
+pub(super) fn main_key(sale: SaleId) -> String {
+    format!("doorbuster:{{{sale}}}")
+}
+
 /// The key of the stream of events that are not known to be recorded.
 pub(super) fn outbox_key(sale: SaleId) -> String {
     sale_keys(sale)[KEY_COUNT - 1].clone()
