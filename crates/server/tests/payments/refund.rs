@@ -254,10 +254,10 @@ async fn a_refund_that_meets_a_conflict_is_tried_again() {
         let order = fixture.hold(sale, buyer(number), 1).await;
         paid(fixture.pay(buyer(number), order, APPROVE).await);
         fixture.undo_next_inserts(table, 2);
-        paid(fixture.refund_part(order, 100, Some("part")).await);
+        paid(fixture.refund_part(order, 100, Some(&format!("part of {number}"))).await);
         assert!(fixture.count_inserts(table) > 2, "{table}");
         fixture.undo_next_inserts(table, 2);
-        let done = paid(fixture.refund(order, false, Some("whole")).await);
+        let done = paid(fixture.refund(order, false, Some(&format!("rest of {number}"))).await);
         assert!(fixture.count_inserts(table) > 2, "{table}");
         assert_eq!(done.payment.unwrap().state, PaymentState::Refunded);
     }
