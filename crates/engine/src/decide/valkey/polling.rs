@@ -34,7 +34,7 @@ impl ValkeyDecider {
         let called_at = |sale: &SaleId| self.sales.get(sale).map(|known| known.called_at);
         polled.sort_by_key(called_at);
         let is_overdue =
-            |sale: &&SaleId| called_at(*sale).is_none_or(|at| now.ms_since(at) >= CALL_INTERVAL_MS);
+            |sale: &&SaleId| called_at(sale).is_none_or(|at| now.ms_since(at) >= CALL_INTERVAL_MS);
         let overdue_len = polled.iter().take(OVERDUE_CALLS_MAX).take_while(is_overdue).count();
         let others = polled.split_off(overdue_len);
         let mut to_call = polled;
