@@ -85,6 +85,8 @@ pub struct ValkeyDecider {
     restorer: StateRestorer,
     skew: ClockSkew,
     is_unavailable: bool,
+    /// Whether the last poll found a sale as it was: a server answers then, even if the calls of another sale fail.
+    is_poll_answered: bool,
 }
 
 struct KnownSale {
@@ -94,8 +96,10 @@ struct KnownSale {
     view: Arc<SaleView>,
     /// When it was last called.
     called_at: Timestamp,
+    /// By how much this process's clock was ahead of the server's then, in milliseconds.
+    ahead_ms: i64,
     /// The connections that the library had made by then.
-    connects: u64,
+    connection_count: u64,
 }
 
 impl KnownSale {
@@ -141,6 +145,7 @@ impl ValkeyDecider {
             listing: SaleDiscovery::default(),
             skew,
             is_unavailable: false,
+            is_poll_answered: false,
         })
     }
 
@@ -196,7 +201,7 @@ impl ValkeyDecider {
             let batches: Vec<LibraryCall<'_>> =
                 open.iter().map(|call| self.build_call(deciding.now, call)).collect();
             let results = self.library.decide(&batches, calls_in_flight(&batches)).await;
-            self.is_unavailable = results.iter().all(Result::is_err);
+            self.is_unavailable = !self.is_poll_answered && results.iter().all(Result::is_err);
             let mut again: Vec<PlannedCall<'_>> = Vec::new();
             for (call, results) in open.into_iter().zip(results) {
                 match results {
@@ -284,7 +289,8 @@ impl ValkeyDecider {
             epoch: reply.epoch,
             view: Arc::new(view),
             called_at: now,
-            connects: self.library.connects(),
+            ahead_ms: now.ms_since(reply.at),
+            connection_count: self.library.connection_count(),
         };
         self.sales.insert(id, known);
         self.calls.schedule(id, self.next_call_at(now, reply));

@@ -44,7 +44,7 @@ async fn idle_instances_call_hardly_any_sale_and_show_a_change_soon() {
     let before = count_calls(&fixture.redis);
     tokio::time::sleep(IDLE_TIME).await;
     let calls = count_calls(&fixture.redis) - before;
-    assert!(calls <= CALLS_MAX, "{calls} calls for {SALES} sales at rest");
+    assert!(calls <= CALLS_MAX, "{calls} calls for {SALES} idle sales");
     for buyer in 1..=3 {
         assert!(is_order(&buy(&first.engine, buyer).await));
         let started = start_stopwatch();

@@ -5,7 +5,7 @@ use crate::fixture::{START, TestProcess, ValkeyFixture, announce, is_order, rese
 use engine::batch::{Epoch, StaleEpoch};
 use engine::decide::{BatchDecider, Reply, Request};
 use sale::{Command, EventSeq, SaleId, Timestamp};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use test_servers::redis::RedisServer;
 use uuid::Uuid;
 
@@ -102,19 +102,25 @@ async fn an_unchanged_sale_is_called_now_and_then_a_few_at_a_time() {
     assert_eq!(called.len() as u64, SALES);
 }
 
-/// Polls until each of these sales has a later epoch than this: a busy machine may take longer than a poll waits for a state. Well before
+/// The epoch of each of these sales in the ledger.
+fn epochs_of(fixture: &ValkeyFixture, sales: impl IntoIterator<Item = SaleId>) -> HashMap<SaleId, Epoch> {
+    sales.into_iter().filter_map(|sale| Some((sale, fixture.ledger.epoch_of(sale)?))).collect()
+}
+
+/// Polls until each of these sales has a later epoch than before: a busy machine may take longer than a poll waits for a state. Well before
 /// an unchanged sale is called all the same.
 async fn poll_until_restored(
     fixture: &ValkeyFixture,
     process: &mut TestProcess,
-    sales: &[SaleId],
-    epoch: Epoch,
+    before: &HashMap<SaleId, Epoch>,
 ) {
-    let is_restored = |sale: &SaleId| fixture.ledger.epoch_of(*sale).is_some_and(|is| is > epoch);
+    let is_restored = |(sale, before): (&SaleId, &Epoch)| {
+        fixture.ledger.epoch_of(*sale).is_some_and(|epoch| epoch > *before)
+    };
     let due = process.valkey.next_due().unwrap_or(START).max(START);
     for ms in (POLL_MS..CALL_MS / 2).step_by(50) {
         let decided = process.decide(due.plus_ms(ms), &[]).await.unwrap();
-        if sales.iter().all(is_restored) && !decided.batch.is_empty() {
+        if before.iter().all(is_restored) && !decided.batch.is_empty() {
             return;
         }
     }
@@ -125,14 +131,15 @@ async fn poll_until_restored(
 async fn a_server_that_was_emptied_or_restarted_is_noticed_by_a_poll() {
     let mut fixture = ValkeyFixture::new();
     let mut process = process_with_sales(&fixture).await;
-    let sales: Vec<SaleId> = (0..SALES).map(sale).collect();
+    let before = epochs_of(&fixture, (0..SALES).map(sale));
+    assert_eq!(before.len() as u64, SALES);
     fixture.server.request(&["FLUSHALL"]);
-    poll_until_restored(&fixture, &mut process, &sales, Epoch(1)).await;
-    let latest = sales.iter().filter_map(|sale| fixture.ledger.epoch_of(*sale)).max().unwrap();
+    poll_until_restored(&fixture, &mut process, &before).await;
+    let before = epochs_of(&fixture, (0..SALES).map(sale));
     // It comes back with all keys as they were.
     fixture.server.request(&["SAVE"]);
     fixture.server.restart();
-    poll_until_restored(&fixture, &mut process, &sales, latest).await;
+    poll_until_restored(&fixture, &mut process, &before).await;
 }
 
 #[tokio::test]
@@ -142,6 +149,6 @@ async fn a_state_that_is_declared_lost_is_called_at_once() {
     assert!(process.valkey.next_due().is_some_and(|due| due > START));
     process.valkey.invalidate(&StaleEpoch { sale: sale(3), epoch: Epoch(1), last_recorded: None });
     assert!(process.valkey.next_due().is_some_and(|due| due <= START));
-    poll_until_restored(&fixture, &mut process, &[sale(3)], Epoch(1)).await;
+    poll_until_restored(&fixture, &mut process, &HashMap::from([(sale(3), Epoch(1))])).await;
     assert!((0..SALES).filter(|no| *no != 3).all(|no| fixture.ledger.epoch_of(sale(no)) == Some(Epoch(1))));
 }

@@ -15,7 +15,7 @@ const CONNECTIONS: u32 = 256;
 /// Waiting lines, so that there are joins enough for 20,000 buyers.
 const LINES: usize = 60;
 /// Sales without requests, to see what their upkeep costs.
-const SALES_AT_REST: usize = 100;
+const IDLE_SALES: usize = 100;
 const SETTLING: Duration = Duration::from_secs(3);
 /// How often it is looked whether something is over, and for how long.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -84,7 +84,7 @@ pub fn idle_polling(bench: &Bench<'_>) -> anyhow::Result<()> {
     println!("ms of processor time a second without requests:\n");
     println!("| instances | running sales | instances | Redis | PostgreSQL | nginx | all |");
     println!("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
-    for (count, sales) in [(1, 1), (INSTANCES, 1), (INSTANCES, SALES_AT_REST)] {
+    for (count, sales) in [(1, 1), (INSTANCES, 1), (INSTANCES, IDLE_SALES)] {
         ground.restart(count, &[])?;
         for _ in 1..sales {
             ground.shop.open_sale(UNITS)?;

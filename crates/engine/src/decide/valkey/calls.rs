@@ -81,8 +81,8 @@ impl ValkeyLibrary {
     }
 
     /// Connections made so far. Behind a new one may be another server process.
-    pub(super) fn connects(&self) -> u64 {
-        self.nodes.connects
+    pub(super) fn connection_count(&self) -> u64 {
+        self.nodes.connection_count
     }
 
     /// The time of the first server.
@@ -203,7 +203,8 @@ impl ValkeyLibrary {
         let sent = pieces.map(|piece| {
             let command = build_load_call(sale, &name, &piece);
             let connection = connection.clone();
-            async move { send_command(connection, &command).await }
+            // In their order, as in `decide`: the pieces of a list must not change places.
+            tokio::task::unconstrained(async move { send_command(connection, &command).await })
         });
         let mut sent = std::pin::pin!(sent.buffered(PIECES_IN_FLIGHT));
         while let Some(loaded) = sent.next().await {
@@ -259,7 +260,7 @@ impl ValkeyLibrary {
 }
 
 /// How many of these calls to send before a reply has come: [`CALLS_IN_FLIGHT`] when they are full, and of shorter ones more, so that a
-/// hundred calls of two requests do not wait for fifty round trips. No server gets more requests at once by that.
+/// hundred calls of two requests do not wait for fifty round trips. On average no server gets more requests at once by that.
 pub(super) fn calls_in_flight(batches: &[LibraryCall<'_>]) -> usize {
     let requests: usize = batches.iter().map(|batch| batch.requests.len()).sum();
     (CALLS_IN_FLIGHT * CALL_LEN_MAX * batches.len() / requests.max(1)).max(CALLS_IN_FLIGHT)

@@ -31,7 +31,7 @@ pub(super) struct ValkeyNodes {
     /// The node of each key that is not on the first one.
     key_nodes: HashMap<String, ValkeyNode>,
     /// Connections made so far.
-    pub(super) connects: u64,
+    pub(super) connection_count: u64,
     /// How long a reply is waited for.
     pub(super) response_timeout: Duration,
 }
@@ -61,7 +61,7 @@ impl ValkeyNodes {
             first: address.node(),
             connections,
             key_nodes,
-            connects: 0,
+            connection_count: 0,
             response_timeout,
         }
     }
@@ -82,6 +82,8 @@ impl ValkeyNodes {
         match self.connections.get_mut(&node) {
             Some(NodeConnection::Connected(connection)) => return Ok(connection.clone()),
             Some(NodeConnection::Reconnecting(task)) if !task.is_finished() => {
+                // Another node may have the key by now, and the first one says which.
+                self.key_nodes.remove(key);
                 return Err(ValkeyError::Unreachable { server: node.to_string() });
             }
             Some(NodeConnection::Reconnecting(task)) => {
@@ -101,6 +103,7 @@ impl ValkeyNodes {
             Err(error) => {
                 let task = tokio::spawn(reconnect_until_ready(self.address.clone(), node.clone(), timeouts));
                 self.connections.insert(node, NodeConnection::Reconnecting(task));
+                self.key_nodes.remove(key);
                 Err(error)
             }
         }
@@ -127,7 +130,7 @@ impl ValkeyNodes {
     }
 
     fn keep_connection(&mut self, node: ValkeyNode, connection: MultiplexedConnection) {
-        self.connects += 1;
+        self.connection_count += 1;
         self.connections.insert(node, NodeConnection::Connected(connection));
     }
 

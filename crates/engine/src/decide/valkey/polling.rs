@@ -39,12 +39,22 @@ impl ValkeyDecider {
         let others = polled.split_off(overdue_len);
         let mut to_call = polled;
         let versions = self.library.read_versions(&others).await;
-        let connects = self.library.connects();
+        let connection_count = self.library.connection_count();
+        self.is_poll_answered = false;
+        let mut overdue_left = 0;
         for (sale, version) in others.into_iter().zip(versions) {
             match self.sales.get(&sale) {
-                Some(known) if version == Some(known.version()) && known.connects == connects => {
-                    let next = now.plus_ms(self.poll_interval_ms(sale, now));
-                    self.polls.schedule(sale, Some(next));
+                Some(known)
+                    if version == Some(known.version()) && known.connection_count == connection_count =>
+                {
+                    self.is_poll_answered = true;
+                    let mut wait_ms = self.poll_interval_ms(sale, now);
+                    if now.ms_since(known.called_at) >= CALL_INTERVAL_MS {
+                        // The next polls call them, so many in each.
+                        wait_ms = wait_ms.min(POLL_ACTIVE_MS * (1 + overdue_left / OVERDUE_CALLS_MAX as i64));
+                        overdue_left += 1;
+                    }
+                    self.polls.schedule(sale, Some(now.plus_ms(wait_ms)));
                 }
                 _ => to_call.push(sale),
             }
@@ -61,6 +71,8 @@ impl ValkeyDecider {
     pub(super) fn poll_interval_ms(&self, sale: SaleId, now: Timestamp) -> i64 {
         let Some(known) = self.sales.get(&sale) else { return POLL_IDLE_MS };
         let (view, policy) = (&known.view, &known.view.policy);
+        // Sales go by the server's clock.
+        let now = now.plus_ms(-known.ahead_ms);
         let opens_at = policy.opens_at().min(policy.starts_at);
         let has_pending = view.counters.held > 0 || view.counters.admitted > 0;
         match (!view.is_over(now), has_pending) {

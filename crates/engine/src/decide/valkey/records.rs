@@ -28,7 +28,7 @@ pub(super) fn outbox_key(sale: SaleId) -> String {
 /// Values in a piece, at most: large enough that a call costs nothing beside it, small enough that other sales do not wait long.
 const PIECE_LEN_MAX: usize = 500;
 /// Bytes of a value: most are shorter.
-const VALUE_BYTES: usize = 48;
+const VALUE_BYTES_EXPECTED: usize = 48;
 
 /// A buyer's orders that are searched for a key one by one; only those with more have fields for their keys.
 const KEY_SCAN_MAX: u32 = 8;
@@ -57,7 +57,7 @@ impl StatePiece {
     /// Appends a value that `write` writes.
     fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> &mut Self {
         if self.ends.is_empty() {
-            self.bytes.reserve(PIECE_LEN_MAX * VALUE_BYTES);
+            self.bytes.reserve(PIECE_LEN_MAX * VALUE_BYTES_EXPECTED);
             self.ends.reserve(PIECE_LEN_MAX);
         }
         write(&mut self.bytes);

@@ -260,26 +260,28 @@ impl SaleRestore {
         let folding = tokio::task::spawn_blocking(move || fold_pages(received));
         self.read_pages(&pages).await?;
         drop(pages);
-        self.keep_claim(folding).await?.map_err(|_| self.restore_error("it broke off"))
+        self.keep_claim_during(folding)
+            .await?
+            .map_err(|_| self.restore_error("the thread that folds the ledger ended early"))
     }
 
     /// Reads the ledger to its end. Events are numbered without a gap, so it is known where each page begins.
     async fn read_pages(&mut self, pages: &mpsc::Sender<Vec<LedgerEntry>>) -> Result<(), ValkeyError> {
         let (ledger, sale) = (Arc::clone(&self.ledger), self.sale);
         // Most ledgers end on their first page: nothing is read ahead of it.
-        let mut page = self.keep_claim(ledger.read_entries(sale, EventSeq(0), PAGE_LEN)).await??;
+        let mut page = self.keep_claim_during(ledger.read_entries(sale, EventSeq(0), PAGE_LEN)).await??;
         let starts = futures::stream::iter((PAGE_LEN as u64..).step_by(PAGE_LEN).map(EventSeq));
         let mut reads =
             starts.map(|after| ledger.read_entries(sale, after, PAGE_LEN)).buffered(READS_IN_FLIGHT);
         loop {
             let is_last = page.len() < PAGE_LEN;
-            if self.keep_claim(pages.send(page)).await?.is_err() {
-                return Err(self.restore_error("it broke off"));
+            if self.keep_claim_during(pages.send(page)).await?.is_err() {
+                return Err(self.restore_error("the thread that folds the ledger ended early"));
             }
             if is_last {
                 return Ok(());
             }
-            page = self.keep_claim(reads.next()).await?.transpose()?.unwrap_or_default();
+            page = self.keep_claim_during(reads.next()).await?.transpose()?.unwrap_or_default();
         }
     }
 
@@ -289,18 +291,20 @@ impl SaleRestore {
         let (pieces, received) = mpsc::channel::<StatePiece>(PIECES_AHEAD);
         let packing = tokio::task::spawn_blocking(move || {
             pack_state(&state, |piece| pieces.blocking_send(piece).is_ok());
+            // All are sent; a large state takes a moment to free.
+            drop(pieces);
         });
         let received = futures::stream::unfold(received, async |mut received| {
             received.recv().await.map(|piece| (piece, received))
         });
         let is_restored = self.library.restore_pieces(self.sale, epoch, &head, received).await?;
         // A state that was packed in part is not complete, and the library has noticed that by its counts.
-        packing.await.map_err(|_| self.restore_error("it broke off"))?;
+        packing.await.map_err(|_| self.restore_error("the thread that packs the state ended early"))?;
         Ok(is_restored)
     }
 
     /// Waits for `work`, and renews the claim meanwhile.
-    async fn keep_claim<T>(&mut self, work: impl Future<Output = T>) -> Result<T, ValkeyError> {
+    async fn keep_claim_during<T>(&mut self, work: impl Future<Output = T>) -> Result<T, ValkeyError> {
         let mut work = std::pin::pin!(work);
         loop {
             if self.claimed.elapsed() >= CLAIM_INTERVAL {

@@ -46,8 +46,8 @@ impl ValkeyLibrary {
                     }
                 }
                 Err(error) => {
-                    if let Some((_, first)) = keys.first() {
-                        self.nodes.handle_error(first, &error);
+                    for (_, key) in &keys {
+                        self.nodes.handle_error(key, &error);
                     }
                 }
             }

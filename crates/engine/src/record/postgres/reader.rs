@@ -16,8 +16,8 @@ use sqlx::{Executor, Row};
 use std::collections::HashMap;
 use tokio::sync::mpsc;
 
-/// Readers at a time: the fold or a follower or two, and requests that list events.
-const CONNECTIONS_MAX: u32 = 4;
+/// Readers at a time: a fold, which reads two pages at once, a follower or two, and requests that list events.
+const CONNECTIONS_MAX: u32 = 6;
 
 const SALES: &str = "SELECT no, id::TEXT AS id, crc FROM ledger_sales ORDER BY no";
 
