@@ -187,7 +187,8 @@ async fn open_instance(
     }
     let binary = std::env::current_exe().context("this program does not know where it is")?;
     let mut flags: Vec<String> = PRIVATE_FLAGS.iter().map(ToString::to_string).collect();
-    let connections_max = (connections + sockets + OTHER_CONNECTIONS).to_string();
+    // Twice those of the crowd, which is as busy as it can be: that is no reason to refuse some of it before others.
+    let connections_max = (2 * connections + sockets + OTHER_CONNECTIONS).to_string();
     // All buyers of a rehearsal come from one address.
     for flag in ["--connections-max", "--connections-per-address"] {
         flags.extend([flag.to_owned(), connections_max.clone()]);

@@ -15,7 +15,7 @@ use super::dialects::reply::json_response;
 use super::dialects::{Dialect, DialectContext, DialectState};
 use super::failure_log::{RequestName, name_failures};
 use super::limits::{LimitClass, LimitDecision, LimitKey};
-use super::load_shedding::SheddingClass;
+use super::load_shedding::{OpenSocket, SheddingClass};
 use super::problem::{Problem, ProblemKind, kind};
 use super::routes::{Endpoint, RouteTable};
 use super::server::ConnectionLimit;
@@ -236,6 +236,12 @@ impl HttpEdge {
         self.app.metrics.count_limited_connection(reason);
     }
 
+    /// Counts a connection that has become a WebSocket until the result is dropped.
+    #[must_use]
+    pub fn begin_socket(&self) -> OpenSocket {
+        self.app.shedder.begin_socket()
+    }
+
     /// The gauge of open connections.
     #[must_use]
     pub fn connections(&self) -> &Gauge {
@@ -260,7 +266,8 @@ impl HttpEdge {
         let sockets = sockets.map(|sockets| (sockets, sockets.find_session(request.uri(), caller.address)));
         let shedding = match &sockets {
             Some((_, session)) => session.is_opening().then_some(SheddingClass::NewSocket),
-            None if caller.session.is_some() => {
+            // A token that has expired needs its 401, or its client would not renew it.
+            None if self.bearer_token(request.headers()).is_some() => {
                 endpoint.shedding.filter(|class| *class != SheddingClass::StrangerRead)
             }
             None => endpoint.shedding,

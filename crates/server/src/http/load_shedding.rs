@@ -4,6 +4,7 @@
 
 use super::problem::{Problem, kind};
 use crate::telemetry::metrics::{Counter, ServerMetrics};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Kinds of requests that are refused before others, the first to be refused first.
@@ -13,7 +14,7 @@ pub enum SheddingClass {
     StrangerRead,
     /// Opening a socket. Pages without one poll the line feed.
     NewSocket,
-    /// A new account, or a guest who was not here before.
+    /// A new account, or a guest's visit.
     NewAccount,
     /// A new place in a line.
     Join,
@@ -32,9 +33,10 @@ impl SheddingClass {
         }
     }
 
-    /// From how many requests at once it is refused, in eighths of the connections that the server accepts.
-    const fn threshold_eighths(self) -> usize {
-        4 + self as usize
+    /// From how many requests at once it is refused, in tenths of the connections that sockets leave. The first one is more than the
+    /// requests of a single address can be, which has half of the connections.
+    const fn threshold_tenths(self) -> usize {
+        6 + self as usize
     }
 }
 
@@ -42,6 +44,8 @@ impl SheddingClass {
 #[derive(Debug)]
 pub struct LoadShedder {
     connections_max: usize,
+    /// Connections that have become a WebSocket and bring no requests any more.
+    sockets: Arc<AtomicUsize>,
     working: AtomicUsize,
     refused: [Counter; SheddingClass::ALL.len()],
 }
@@ -51,10 +55,18 @@ impl LoadShedder {
     #[must_use]
     pub fn new(connections_max: u32, metrics: &ServerMetrics) -> Self {
         let refused = SheddingClass::ALL.map(|class| metrics.shed_counter(class.name()));
-        Self { connections_max: connections_max as usize, working: AtomicUsize::new(0), refused }
+        let (connections_max, sockets) = (connections_max as usize, Arc::default());
+        Self { connections_max, sockets, working: AtomicUsize::new(0), refused }
     }
 
-    /// Counts a request until the result is dropped, which is also what happens when its client hangs up.
+    /// Counts a WebSocket until the result is dropped.
+    #[must_use]
+    pub fn begin_socket(&self) -> OpenSocket {
+        self.sockets.fetch_add(1, Ordering::Relaxed);
+        OpenSocket(Arc::clone(&self.sockets))
+    }
+
+    /// Counts a request until the result is dropped. One whose client has hung up is worked on, and counts, to its end.
     pub fn begin_request(&self) -> WorkingRequest<'_> {
         self.working.fetch_add(1, Ordering::Relaxed);
         WorkingRequest(&self.working)
@@ -69,7 +81,8 @@ impl LoadShedder {
     /// Why the next request of this class is not worked on; `None` when it is.
     #[must_use]
     pub fn refusal(&self, class: SheddingClass) -> Option<Problem> {
-        let threshold = (self.connections_max * class.threshold_eighths()).div_ceil(8);
+        let left = self.connections_max.saturating_sub(self.sockets.load(Ordering::Relaxed)).max(1);
+        let threshold = (left * class.threshold_tenths()).div_ceil(10);
         if self.count_working() < threshold {
             return None;
         }
@@ -101,6 +114,16 @@ impl Drop for WorkingRequest<'_> {
     }
 }
 
+/// A WebSocket that is open.
+#[derive(Debug)]
+pub struct OpenSocket(Arc<AtomicUsize>);
+
+impl Drop for OpenSocket {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,10 +137,22 @@ mod tests {
     #[test]
     fn the_busier_the_server_the_more_kinds_are_refused() {
         for (others, refused) in
-            [(0, 0), (399, 0), (400, 1), (500, 2), (599, 2), (600, 3), (700, 4), (799, 4)]
+            [(0, 0), (599, 0), (600, 1), (700, 2), (799, 2), (800, 3), (900, 4), (999, 4)]
         {
-            assert_eq!(refused_with(others, 800), SheddingClass::ALL[..refused], "{others}");
+            assert_eq!(refused_with(others, 1_000), SheddingClass::ALL[..refused], "{others}");
         }
+    }
+
+    #[test]
+    fn sockets_leave_fewer_connections_for_requests() {
+        let shedder = LoadShedder::new(1_000, &ServerMetrics::default());
+        let _working: Vec<WorkingRequest<'_>> = (0..60).map(|_| shedder.begin_request()).collect();
+        assert!(shedder.refusal(SheddingClass::StrangerRead).is_none());
+        let sockets: Vec<OpenSocket> = (0..900).map(|_| shedder.begin_socket()).collect();
+        assert!(shedder.refusal(SheddingClass::StrangerRead).is_some());
+        assert!(shedder.refusal(SheddingClass::NewSocket).is_none());
+        drop(sockets);
+        assert!(shedder.refusal(SheddingClass::StrangerRead).is_none());
     }
 
     #[test]

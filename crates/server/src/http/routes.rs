@@ -142,11 +142,10 @@ impl RouteTable {
                 endpoints.iter().find(same).map(|found| {
                     let name = format!("{}{path}", dialect.prefix());
                     let metrics = metrics.route_metrics(METHODS[method], &name);
-                    let shedding = (METHODS[method] == "GET").then_some(SheddingClass::StrangerRead);
                     Box::new(Endpoint {
                         metrics,
                         class,
-                        shedding,
+                        shedding: None,
                         is_page: found.is_page,
                         is_compressed: false,
                     })

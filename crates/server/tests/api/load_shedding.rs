@@ -10,9 +10,9 @@ use test_servers::wait::{HANG_LIMIT, eventually};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-/// Connections that the shop accepts: an eighth of them are eight.
+/// Connections that the shop accepts: a tenth of them are ten.
 const FLAGS: [&str; 6] =
-    ["--connections-max", "64", "--connections-per-address", "64", "--request-timeout", "1h"];
+    ["--connections-max", "100", "--connections-per-address", "100", "--request-timeout", "1h"];
 
 /// A busy shop, and what it is asked for.
 struct BusyShop<'a> {
@@ -36,9 +36,9 @@ impl<'a> BusyShop<'a> {
         Self { app, sale, line, ada, unpaid, held: Vec::new() }
     }
 
-    /// Waits until the shop works on so many eighths of what it may.
-    async fn fill(&mut self, eighths: usize) {
-        while self.held.len() < 8 * eighths {
+    /// Waits until the shop works on so many tenths of what it may.
+    async fn fill(&mut self, tenths: usize) {
+        while self.held.len() < 10 * tenths {
             let mut stream = TcpStream::connect(self.app.instance.address).await.unwrap();
             let head = "POST /api/v1/auth/login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
             stream.write_all(head.as_bytes()).await.unwrap();
@@ -78,24 +78,24 @@ async fn a_busy_shop_refuses_strangers_then_sockets_then_accounts_then_joins() {
     let mut shop = BusyShop::start(&app).await;
     let socket = PollingSocket::connect(&app, "127.0.0.1", Some(&shop.ada)).await;
 
-    shop.fill(3).await;
+    shop.fill(5).await;
     assert_done(&shop.read_as_stranger().await);
 
-    shop.fill(4).await;
+    shop.fill(6).await;
     assert_shed(&shop.read_as_stranger().await);
     assert_done(&shop.open_socket().await);
     assert_done(&app.get_as(&shop.ada.access, &format!("/api/v1/flash-sales/{}", shop.sale)).await);
 
-    shop.fill(5).await;
+    shop.fill(7).await;
     assert_shed(&shop.open_socket().await);
     assert_done(&shop.register("bob").await);
 
-    shop.fill(6).await;
+    shop.fill(8).await;
     assert_shed(&shop.register("eve").await);
     assert_shed(&app.post("/api/v1/auth/guest", &json!({})).await);
     assert_done(&join_line(&app, &shop.ada, &shop.line).await);
 
-    shop.fill(7).await;
+    shop.fill(9).await;
     assert_shed(&join_line(&app, &shop.ada, &shop.line).await);
     assert_eq!(socket.emit("queue:join", &shop.line).await["code"], "overloaded");
     assert_done(&order(&app, &shop.ada, &shop.sale, 1).await);
@@ -125,7 +125,7 @@ async fn a_busy_shop_refuses_strangers_then_sockets_then_accounts_then_joins() {
 async fn what_is_refused_counts_for_no_limit() {
     let app = TestApp::start_with(&FLAGS).await;
     let mut shop = BusyShop::start(&app).await;
-    shop.fill(4).await;
+    shop.fill(6).await;
     let path = format!("/api/v1/flash-sales/{}", shop.sale);
     let refused = HttpReply::send(app.request(Method::GET, &path)).await;
     assert_shed(&refused);

@@ -100,6 +100,7 @@ async fn answer_request(
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         handle.mark_upgraded();
         slot.leave_network();
+        slot.keep_socket(edge.begin_socket());
     }
     handle.set_phase(ConnectionPhase::Idle);
     Ok(response)

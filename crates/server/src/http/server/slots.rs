@@ -3,10 +3,11 @@
 
 use super::handle::{ConnectionCommand, ConnectionHandle};
 use crate::client_network::ClientNetwork;
+use crate::http::load_shedding::OpenSocket;
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use tokio::sync::Notify;
 
 /// Connections in the reserve: a few probes, the clients that are refused, and a file for each. A further one takes the place of the
@@ -49,6 +50,8 @@ struct SlotState {
     /// Whether it counts for its network, and for which.
     network: Option<ClientNetwork>,
     is_counted: AtomicBool,
+    /// Set once it is a WebSocket.
+    socket: OnceLock<OpenSocket>,
 }
 
 impl ConnectionSlots {
@@ -82,7 +85,8 @@ impl ConnectionSlots {
             }
         }
         let is_counted = AtomicBool::new(limit.is_none());
-        ConnectionSlot(Arc::new(SlotState { slots: Arc::clone(self), limit, network, is_counted }))
+        let (slots, socket) = (Arc::clone(self), OnceLock::new());
+        ConnectionSlot(Arc::new(SlotState { slots, limit, network, is_counted, socket }))
     }
 
     /// Connections that are open, those in the reserve too.
@@ -133,6 +137,11 @@ impl ConnectionSlot {
     /// all connections.
     pub(super) fn leave_network(&self) {
         self.0.leave_network();
+    }
+
+    /// Keeps the count of a WebSocket until the connection ends.
+    pub(super) fn keep_socket(&self, socket: OpenSocket) {
+        let _first = self.0.socket.set(socket);
     }
 }
 

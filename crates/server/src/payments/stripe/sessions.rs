@@ -97,8 +97,8 @@ impl StripeProvider {
         let began_s = i64::try_from(began_s).unwrap_or(i64::MAX / 2);
         let (first_s, last_s) = (began_s - SEARCH_BEFORE_S, began_s.saturating_add(SEARCH_AFTER_S));
         let mut pages_left = SEARCH_PAGES_MAX;
-        // The usual time, then all before it, then all after it.
-        for created in [(Some(first_s), Some(last_s)), (None, Some(first_s - 1)), (Some(last_s + 1), None)] {
+        // The usual time, then all after it, which is little, then all before it, which may be years.
+        for created in [(Some(first_s), Some(last_s)), (Some(last_s + 1), None), (None, Some(first_s - 1))] {
             if let Some(found) = self.search_created(payment, created, &mut pages_left).await? {
                 let found = self.retrieve_session(&found).await;
                 return found.map_err(|NoProviderReply| SessionError::NoReply);
