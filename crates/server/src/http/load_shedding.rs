@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_request_that_has_ended_counts_no_more() {
-        let shedder = LoadShedder::new(2, &ServerMetrics::default());
+        let shedder = LoadShedder::new(1, &ServerMetrics::default());
         let first = shedder.begin_request();
         assert!(shedder.refusal(SheddingClass::StrangerRead).is_some());
         drop(first);
