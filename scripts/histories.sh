@@ -16,6 +16,9 @@ keep_tests_in_memory 2
 # Without Kafka, which no payment needs: librdkafka takes minutes to build.
 cargo=(cargo test --locked --quiet --profile histories --package server --no-default-features)
 
+# Made by the build itself, the folder of the pages would be newer than the build, and all be built again.
+mkdir -p web/dist
+
 step "build"
 "${cargo[@]}" --no-run --test payments --test api
 
