@@ -5,6 +5,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 use server::shop::accounts::{self, REFRESH_GRACE_MS};
 use std::collections::HashSet;
+use test_servers::wait::{HANG_LIMIT, eventually_some};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_buyer_registers_signs_in_and_sees_themselves() {
@@ -388,14 +389,17 @@ async fn the_first_start_makes_one_admin() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_storm_is_refused_with_retry_after_and_reads_go_on() {
-    let app = TestApp::start().await;
+    let app = TestApp::start_with(&["--limits", "off"]).await;
     let body = json!({"username": "nobody", "password": PASSWORD});
-    let storm = futures::future::join_all((0..200).map(|_| app.post("/api/v1/auth/login", &body)));
-    let (replies, probe) = tokio::join!(storm, app.get("/livez"));
-    assert_eq!(probe.status, StatusCode::OK);
-    let refused: Vec<_> =
-        replies.iter().filter(|reply| reply.status == StatusCode::SERVICE_UNAVAILABLE).collect();
-    assert!(!refused.is_empty());
+    // On a busy machine a storm may be so slow that it is none.
+    let refused = eventually_some("some of a storm is refused", HANG_LIMIT, async || {
+        let storm = futures::future::join_all((0..200).map(|_| app.post("/api/v1/auth/login", &body)));
+        let (mut replies, probe) = tokio::join!(storm, app.get("/livez"));
+        assert_eq!(probe.status, StatusCode::OK);
+        replies.retain(|reply| reply.status == StatusCode::SERVICE_UNAVAILABLE);
+        (!replies.is_empty()).then_some(replies)
+    })
+    .await;
     for reply in refused {
         assert_eq!(reply.problem(), "overloaded");
         assert!(reply.header("retry-after").parse::<u32>().unwrap() >= 1);
