@@ -54,7 +54,7 @@ async fn measure_all(rows: u64, rounds: u64) {
     );
     for (what, is_paid) in [("held, then paid", true), ("all held", false)] {
         println!("{what}");
-        let bench = Bench::start(rows, is_paid).await;
+        let bench = RestoreBench::start(rows, is_paid).await;
         for round in 1..=rounds {
             bench.measure_parts().await;
             bench.measure_restore(Epoch(round)).await;
@@ -62,12 +62,12 @@ async fn measure_all(rows: u64, rounds: u64) {
     }
 }
 
-struct Bench {
+struct RestoreBench {
     servers: (PostgresServer, RedisServer),
     reader: Arc<PostgresReader>,
 }
 
-impl Bench {
+impl RestoreBench {
     async fn start(rows: u64, is_paid: bool) -> Self {
         let (postgres, redis) = (PostgresServer::start(), RedisServer::start());
         let address = PostgresAddress::parse(&postgres.create_database()).unwrap();
