@@ -25,6 +25,13 @@ pub struct Endpoint {
     pub is_compressed: bool,
 }
 
+impl Endpoint {
+    /// No page, never refused first, never compressed.
+    fn new(metrics: RouteMetrics, class: Option<LimitClass>) -> Self {
+        Self { metrics, class, shedding: None, is_page: false, is_compressed: false }
+    }
+}
+
 pub struct RouteTable {
     paths: matchit::Router<[Option<Box<Endpoint>>; METHODS.len()]>,
     unknown: Endpoint,
@@ -51,7 +58,7 @@ impl RouteTable {
                     let class = limit_class(method, path);
                     let shedding = shedding_class(method, path);
                     let is_compressed = !path.contains("/auth/") && !path.ends_with(LINE_FEED);
-                    Box::new(Endpoint { metrics, class, shedding, is_page: false, is_compressed })
+                    Box::new(Endpoint { shedding, is_compressed, ..Endpoint::new(metrics, class) })
                 })
             };
             paths.insert(path, std::array::from_fn(endpoint)).expect("the description's paths are distinct");
@@ -61,13 +68,8 @@ impl RouteTable {
         for (path, is_page) in documentation.chain(web::paths().map(|path| (path, false))) {
             let metrics = metrics.route_metrics("GET", path);
             let mut endpoints = std::array::from_fn(|_| None);
-            endpoints[0] = Some(Box::new(Endpoint {
-                metrics,
-                class: None,
-                shedding: None,
-                is_page,
-                is_compressed: true,
-            }));
+            endpoints[0] =
+                Some(Box::new(Endpoint { is_page, is_compressed: true, ..Endpoint::new(metrics, None) }));
             paths.insert(path, endpoints).expect("pages have paths of their own");
         }
         for (method, path) in payment_pages::PATHS {
@@ -76,36 +78,17 @@ impl RouteTable {
             let metrics = metrics.route_metrics(method, path);
             let mut endpoints = std::array::from_fn(|_| None);
             let index = METHODS.iter().position(|known| *known == method).expect("the method is known");
-            endpoints[index] = Some(Box::new(Endpoint {
-                metrics,
-                class,
-                shedding: None,
-                is_page: false,
-                is_compressed: true,
-            }));
+            endpoints[index] =
+                Some(Box::new(Endpoint { is_compressed: true, ..Endpoint::new(metrics, class) }));
             paths.insert(path, endpoints).expect("pages have paths of their own");
         }
         let metrics_of_notices = metrics.route_metrics("POST", provider_notices::PATH);
         let mut endpoints = std::array::from_fn(|_| None);
-        endpoints[1] = Some(Box::new(Endpoint {
-            metrics: metrics_of_notices,
-            class: None,
-            shedding: None,
-            is_page: false,
-            is_compressed: false,
-        }));
+        endpoints[1] = Some(Box::new(Endpoint::new(metrics_of_notices, None)));
         paths.insert(provider_notices::PATH, endpoints).expect("webhooks have a path of their own");
         let endpoint = |method: usize| {
             let metrics = metrics.route_metrics(METHODS[method], sockets::PREFIX);
-            (method < 2).then(|| {
-                Box::new(Endpoint {
-                    metrics,
-                    class: None,
-                    shedding: None,
-                    is_page: false,
-                    is_compressed: false,
-                })
-            })
+            (method < 2).then(|| Box::new(Endpoint::new(metrics, None)))
         };
         paths
             .insert(sockets::PREFIX, std::array::from_fn(endpoint))
@@ -114,11 +97,8 @@ impl RouteTable {
         Self {
             paths,
             unknown: Endpoint {
-                metrics,
-                class: Some(LimitClass::Read),
                 shedding: Some(SheddingClass::StrangerRead),
-                is_page: false,
-                is_compressed: false,
+                ..Endpoint::new(metrics, Some(LimitClass::Read))
             },
         }
     }
@@ -142,13 +122,7 @@ impl RouteTable {
                 endpoints.iter().find(same).map(|found| {
                     let name = format!("{}{path}", dialect.prefix());
                     let metrics = metrics.route_metrics(METHODS[method], &name);
-                    Box::new(Endpoint {
-                        metrics,
-                        class,
-                        shedding: None,
-                        is_page: found.is_page,
-                        is_compressed: false,
-                    })
+                    Box::new(Endpoint { is_page: found.is_page, ..Endpoint::new(metrics, class) })
                 })
             };
             paths.insert(path, std::array::from_fn(endpoint)).expect("the paths of a dialect are distinct");
@@ -156,9 +130,7 @@ impl RouteTable {
         let endpoint = |method: usize| {
             let name = format!("{}{}", dialect.prefix(), sockets::PREFIX);
             let metrics = metrics.route_metrics(METHODS[method], &name);
-            (method < 2).then(|| {
-                Box::new(Endpoint { metrics, class, shedding: None, is_page: false, is_compressed: false })
-            })
+            (method < 2).then(|| Box::new(Endpoint::new(metrics, class)))
         };
         if dialect == Dialect::Turnstile {
             paths
@@ -166,10 +138,7 @@ impl RouteTable {
                 .expect("sockets have a path of their own");
         }
         let metrics = metrics.route_metrics("any", &format!("{}/unknown", dialect.prefix()));
-        Self {
-            paths,
-            unknown: Endpoint { metrics, class, shedding: None, is_page: false, is_compressed: false },
-        }
+        Self { paths, unknown: Endpoint::new(metrics, class) }
     }
 
     /// The endpoint of all requests that belong to no other.
