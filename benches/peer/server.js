@@ -94,7 +94,10 @@ async function buy(redis, request, reply) {
   reply.status(201).json({
     id,
     flashSaleId,
+    product: PRODUCT,
     status: 'confirmed',
+    paymentRequired: false,
+    paying: false,
     quantity: units,
     unitPrice: { amount: price, currency },
     total: { amount: price * units, currency },
@@ -102,6 +105,9 @@ async function buy(redis, request, reply) {
     updatedAt: moment,
   });
 }
+
+// What each sale of the benchmark sells.
+const PRODUCT = { id: randomUUID(), name: 'Lamp', description: 'A lamp.', imageUrl: null };
 
 const REFUSALS = {
   unauthorized: [401, 'Sign in first', 'no valid access token'],

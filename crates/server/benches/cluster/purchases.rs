@@ -1,6 +1,7 @@
 //! What buyers do, through one instance and through three behind nginx, as ratios to the bare endpoint.
 
 use super::Bench;
+use super::common::bare;
 use super::common::files::Files;
 use super::ground::{self, BenchCluster, INSTANCES};
 use super::ratios::{Case, ProxiedBare, print_head};
@@ -19,24 +20,26 @@ pub fn one_instance(bench: &Bench<'_>) -> anyhow::Result<()> {
     let lines = files.joins("lines", &lines)?;
     shop.warm(bench.measure.wrk, &ground.tokens)?;
 
-    let join = || {
-        Case::new(
-            "join the line",
-            256,
-            files.post("/api/v1/queue/join", &lines),
-            files.post("/orders", &lines),
-        )
+    if let [bare, ..] = bench.measure.bares {
+        bare::check(bare, shop, &open)?;
+    }
+    let join = |connections| {
+        let (ours, bare) = (files.post("/api/v1/queue/join", &lines), files.post("/orders", &lines));
+        Case::new("join the line", connections, ours, bare)
     };
     let status = files.get(&format!("/api/v1/flash-sales/{open}"), None);
     let purchase =
         |connections| purchase("durable purchase", connections, &files, std::slice::from_ref(&open));
     let cases = [
-        Case { wanted: Some((0.40, 0.55)), ..purchase(256)? },
+        Case { wanted: Some((0.36, 0.45)), ..purchase(256)? },
         purchase(64)?,
-        join(),
-        Case { connections: 64, ..join() },
-        Case { wanted: Some((0.85, 1.2)), ..sold_out(&ground)? },
-        Case::new("sale status", 256, status, files.get("/status", None)),
+        Case { wanted: Some((0.46, 0.46)), ..join(256) },
+        join(64),
+        Case { wanted: Some((0.62, 0.62)), ..sold_out(&ground)? },
+        Case {
+            wanted: Some((0.90, 0.90)),
+            ..Case::new("sale status", 256, status, files.get("/status", None))
+        },
     ];
     print_head(false);
     cases.iter().try_for_each(|case| bench.measure.print(case, "1 instance", &ground.urls(), None))

@@ -1,10 +1,12 @@
 //! The measure of all ratios: axum as its documentation shows it, one JSON route each way, nothing else. It reads the same
 //! requests and writes documents of the same members as Doorbuster, so that a ratio shows what Doorbuster does between the two.
 
+use super::shop::Shop;
 use anyhow::Context;
 use axum::routing::{get, post};
 use axum::{Json, Router, http::StatusCode};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use std::process::{Child, Command};
 use test_servers::ReservedPort;
 
@@ -41,12 +43,24 @@ struct Money {
 struct Order {
     id: String,
     flash_sale_id: String,
+    product: OrderedProduct,
     status: &'static str,
+    payment_required: bool,
+    paying: bool,
     quantity: u32,
     unit_price: Money,
     total: Money,
     created_at: String,
     updated_at: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OrderedProduct {
+    id: &'static str,
+    name: &'static str,
+    description: &'static str,
+    image_url: Option<&'static str>,
 }
 
 /// The document of a sale.
@@ -67,6 +81,10 @@ struct Sale {
     starts_at: &'static str,
     ends_at: &'static str,
     limit_per_buyer: u32,
+    limit_by: &'static str,
+    require_confirmed_email: bool,
+    payment: &'static str,
+    hold_seconds: u32,
     admission: Admission,
     waiting: u32,
     server_time: &'static str,
@@ -100,7 +118,10 @@ async fn order(Json(order): Json<NewOrder>) -> (StatusCode, Json<Order>) {
     let order = Order {
         id: ID.to_owned(),
         flash_sale_id: order.flash_sale_id,
+        product: OrderedProduct { id: ID, name: "Lamp", description: "A lamp.", image_url: None },
         status: "confirmed",
+        payment_required: false,
+        paying: false,
         quantity,
         unit_price: price(1999),
         total: price(1999 * i64::from(quantity)),
@@ -126,6 +147,10 @@ async fn sale() -> Json<Sale> {
         starts_at: TIME,
         ends_at: TIME,
         limit_per_buyer: 1,
+        limit_by: "account",
+        require_confirmed_email: false,
+        payment: "not_required",
+        hold_seconds: 0,
         admission: Admission { r#type: "open" },
         waiting: 0,
         server_time: TIME,
@@ -139,6 +164,31 @@ pub fn start() -> anyhow::Result<BareServer> {
     let child = Command::new(std::env::current_exe()?).args(["bare", &port.get().to_string()]).spawn()?;
     super::wrk::wait_for(port.get()).context("the bare endpoint did not start")?;
     Ok(BareServer { url: format!("http://127.0.0.1:{}", port.get()), child, _port: port })
+}
+
+/// Both must write the same documents, or a ratio compares nothing: an order, and a sale.
+pub fn check(bare: &BareServer, shop: &Shop, sale: &str) -> anyhow::Result<()> {
+    let client = reqwest::blocking::Client::new();
+    let order = client.post(format!("{}/orders", bare.url)).json(&json!({"flashSaleId": sale})).send()?;
+    let status = client.get(format!("{}/status", bare.url)).send()?;
+    for (bare, ours) in [(order.json()?, shop.order(sale)?), (status.json::<Value>()?, shop.show(sale)?)] {
+        anyhow::ensure!(
+            members(&bare) == members(&ours),
+            "the bare endpoint writes another document: {bare} beside {ours}"
+        );
+    }
+    Ok(())
+}
+
+/// The names of all members, also of those within members, sorted.
+pub fn members(document: &Value) -> Vec<String> {
+    let mut names = Vec::new();
+    for (name, value) in document.as_object().into_iter().flatten() {
+        names.extend(members(value).into_iter().map(|inner| format!("{name}.{inner}")));
+        names.push(name.clone());
+    }
+    names.sort();
+    names
 }
 
 /// Is the bare endpoint.

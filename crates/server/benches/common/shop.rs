@@ -119,6 +119,12 @@ impl Shop {
         self.post("/api/v1/orders", &json!({"flashSaleId": sale, "quantity": 1}))
     }
 
+    /// The document of a sale.
+    pub fn show(&self, sale: &str) -> anyhow::Result<Value> {
+        let reply = self.client.get(format!("{}/api/v1/flash-sales/{sale}", self.url)).send()?;
+        Ok(reply.error_for_status()?.json()?)
+    }
+
     /// A sale that starts in an hour, whose line is open.
     pub fn line(&self) -> anyhow::Result<String> {
         let admission =

@@ -66,6 +66,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let wrk = Wrk::new(folder.path(), seconds)?;
     let tokens = shop.tokens(folder.path(), BUYERS)?;
     let sales = Sales::make(&shop)?;
+    bare::check(&bare, &shop, &sales.open)?;
     let peer = start_peer(folder.path(), &shop, &sales)?;
     let cases = cases::all(&shop, peer.as_ref(), folder.path(), &tokens, &sales)?;
     shop.warm(&wrk, &tokens)?;

@@ -1,6 +1,7 @@
 //! The peer: what a team would build instead, in `benches/peer`. Express on every core and one Lua script in Redis, started
 //! here with a Redis of its own. Where Node, its packages or Redis are missing, the peer is left out and that is said.
 
+use super::common::bare;
 use super::common::shop::Shop;
 use super::common::wrk::wait_for;
 use anyhow::Context;
@@ -132,7 +133,7 @@ impl PeerServer {
         let (status, order) = buy(open, token)?;
         let ours = shop.order(open)?;
         anyhow::ensure!(
-            status == 201 && members(&order) == members(&ours),
+            status == 201 && bare::members(&order) == bare::members(&ours),
             "the peer's order is another document: {status} {order} beside {ours}"
         );
         let (status, refusal) = buy(sold_out, token)?;
@@ -145,11 +146,4 @@ impl PeerServer {
 
 fn home() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../benches/peer")
-}
-
-fn members(document: &Value) -> Vec<String> {
-    let mut names: Vec<String> =
-        document.as_object().into_iter().flat_map(|object| object.keys().cloned()).collect();
-    names.sort();
-    names
 }
