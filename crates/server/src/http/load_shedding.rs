@@ -78,15 +78,24 @@ impl LoadShedder {
         self.working.load(Ordering::Relaxed)
     }
 
-    /// Why the next request of this class is not worked on; `None` when it is.
+    /// Whether the next request of this class is not worked on; counts it then.
     #[must_use]
-    pub fn refusal(&self, class: SheddingClass) -> Option<Problem> {
+    pub fn refuses(&self, class: SheddingClass) -> bool {
         let left = self.connections_max.saturating_sub(self.sockets.load(Ordering::Relaxed)).max(1);
         let threshold = (left * class.threshold_tenths()).div_ceil(10);
-        if self.count_working() < threshold {
+        let is_refused = self.count_working() >= threshold;
+        if is_refused {
+            self.refused[class as usize].inc();
+        }
+        is_refused
+    }
+
+    /// The reply to a request that [`Self::refuses`] names; `None` when it is worked on.
+    #[must_use]
+    pub fn refusal(&self, class: SheddingClass) -> Option<Problem> {
+        if !self.refuses(class) {
             return None;
         }
-        self.refused[class as usize].inc();
         let detail = match class {
             SheddingClass::StrangerRead => {
                 "the server is busy and answers those first who are signed in; try again in a moment"

@@ -130,7 +130,7 @@ impl ChangeLimits for HttpChangeLimits {
     }
 
     fn refuses_joins(&self) -> bool {
-        self.0.shedder.refusal(SheddingClass::Join).is_some()
+        self.0.shedder.refuses(SheddingClass::Join)
     }
 }
 
