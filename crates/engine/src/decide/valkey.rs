@@ -50,6 +50,8 @@ use std::time::Duration;
 const RETRY_INTERVAL_MS: i64 = 100;
 /// How often a batch is sent again because a state had to be restored.
 const ROUNDS_MAX: usize = 8;
+/// For how long an answered poll shows that a server answers: until the next poll of a sale that is going on or has something pending.
+const POLL_VALID_MS: i64 = 2_000;
 /// How long callers wait for a state to be restored, counted from its beginning. A small state takes milliseconds; callers of a
 /// large one are refused, and other sales go on.
 const RESTORE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -85,8 +87,8 @@ pub struct ValkeyDecider {
     restorer: StateRestorer,
     skew: ClockSkew,
     is_unavailable: bool,
-    /// Whether the last poll found a sale as it was: a server answers then, even if the calls of another sale fail.
-    is_poll_answered: bool,
+    /// When a poll last found a sale as it was: a server answers then, even if the calls of another sale fail.
+    poll_answered_at: Timestamp,
 }
 
 struct KnownSale {
@@ -145,7 +147,7 @@ impl ValkeyDecider {
             listing: SaleDiscovery::default(),
             skew,
             is_unavailable: false,
-            is_poll_answered: false,
+            poll_answered_at: Timestamp::default(),
         })
     }
 
@@ -201,7 +203,8 @@ impl ValkeyDecider {
             let batches: Vec<LibraryCall<'_>> =
                 open.iter().map(|call| self.build_call(deciding.now, call)).collect();
             let results = self.library.decide(&batches, calls_in_flight(&batches)).await;
-            self.is_unavailable = !self.is_poll_answered && results.iter().all(Result::is_err);
+            self.is_unavailable = deciding.now.is_none_or(|now| self.is_poll_overdue(now))
+                && results.iter().all(Result::is_err);
             let mut again: Vec<PlannedCall<'_>> = Vec::new();
             for (call, results) in open.into_iter().zip(results) {
                 match results {
@@ -279,7 +282,6 @@ impl ValkeyDecider {
         if !reply.announced {
             return false;
         }
-        let now = now.unwrap_or(reply.at);
         let seq = EventSeq(reply.seq_before.0 + reply.entries.len() as u64);
         let view =
             SaleView::from_counters(id, seq, Arc::clone(&policy), reply.counters, reply.switches, reply.due);
@@ -288,14 +290,21 @@ impl ValkeyDecider {
             policy_seq: reply.policy.0,
             epoch: reply.epoch,
             view: Arc::new(view),
-            called_at: now,
-            ahead_ms: now.ms_since(reply.at),
+            called_at: now.unwrap_or_default(),
+            ahead_ms: now.map_or(0, |now| now.ms_since(reply.at)),
             connection_count: self.library.connection_count(),
         };
         self.sales.insert(id, known);
-        self.calls.schedule(id, self.next_call_at(now, reply));
-        self.polls.schedule(id, Some(now.plus_ms(self.poll_interval_ms(id, now))));
+        // At a start the time of this process is not known, and the server's may differ: the first batches poll the sale and call it.
+        let poll_at = now.map_or(Timestamp::default(), |now| now.plus_ms(self.poll_interval_ms(id, now)));
+        self.calls.schedule(id, self.next_call_at(now.unwrap_or(reply.at), reply));
+        self.polls.schedule(id, Some(poll_at));
         true
+    }
+
+    /// Whether no poll of late shows that a server answers.
+    fn is_poll_overdue(&self, now: Timestamp) -> bool {
+        now.ms_since(self.poll_answered_at) >= POLL_VALID_MS
     }
 
     /// Has a known sale called at this moment.

@@ -69,6 +69,13 @@ async fn what_another_process_decides_is_seen_by_the_next_poll() {
     let mut first = process_with_sales(&fixture).await;
     let mut second = fixture.process("second").await;
     let mut now = START;
+    let mut called = HashSet::new();
+    while (called.len() as u64) < SALES {
+        now = now.plus_ms(POLL_MS);
+        let sales = poll(&mut second, now).await;
+        assert!(!sales.is_empty() && sales.len() <= CALLS_MAX, "a start calls each sale, a few at a time");
+        called.extend(sales);
+    }
     for buyer in 1..=3 {
         // Quiet for a while: the sale is polled as often as before.
         for _ in 0..4 {

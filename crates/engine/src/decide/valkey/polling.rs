@@ -39,15 +39,17 @@ impl ValkeyDecider {
         let others = polled.split_off(overdue_len);
         let mut to_call = polled;
         let versions = self.library.read_versions(&others).await;
+        if !versions.is_empty() && versions.iter().all(Option::is_none) {
+            self.poll_answered_at = Timestamp::default();
+        }
         let connection_count = self.library.connection_count();
-        self.is_poll_answered = false;
         let mut overdue_left = 0;
         for (sale, version) in others.into_iter().zip(versions) {
             match self.sales.get(&sale) {
                 Some(known)
                     if version == Some(known.version()) && known.connection_count == connection_count =>
                 {
-                    self.is_poll_answered = true;
+                    self.poll_answered_at = now;
                     let mut wait_ms = self.poll_interval_ms(sale, now);
                     if now.ms_since(known.called_at) >= CALL_INTERVAL_MS {
                         // The next polls call them, so many in each.
