@@ -1,8 +1,9 @@
 //! The socket hub: one task that knows every socket and sends all updates, so that each client receives them in order. Events
 //! come from the follower, counters from the published views; the hub never calls the engine.
 //!
-//! It sends due updates when a view changes, so that a change of a quiet sale leaves at once. Ten times a second it also sends
-//! what only time brings: delayed updates, positions, the start and end of a sale, the end of a session.
+//! It sends due updates when a view changes, so that a change of a quiet sale leaves at once; to a crowd group by group, so that
+//! requests do not wait for thousands of sockets to be written. Ten times a second it also sends what only time brings: delayed
+//! updates, positions, the start and end of a sale, the end of a session.
 
 mod events;
 mod socket_state;
@@ -30,7 +31,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
-use watchers::{BuyerSockets, LastSent, SaleWatchers, estimate_wait_s, mark_order_sent};
+use watchers::{
+    BuyerSockets, DueUpdate, GROUP_LEN_MAX, LastSent, SaleWatchers, estimate_wait_s, mark_order_sent,
+};
 
 /// A message from a socket's handlers.
 pub enum HubMessage {
@@ -65,9 +68,11 @@ const ROUNDS_PER_CHECK: usize = 300;
 /// Pause after updates that a change triggered: in a rush views change a thousand times a second, and each pass visits every
 /// sale.
 const UPDATE_PAUSE: Duration = Duration::from_millis(20);
+/// Pause after a group of watchers when more groups are due: the requests that came meanwhile are answered in it.
+const GROUP_PAUSE: Duration = Duration::from_millis(2);
 /// Sales that one socket may watch; a page of the shop watches far fewer.
 const WATCHED_MAX: usize = 32;
-/// When the buffers of some sockets were full, all watchers get the update again after this time, so that none keeps old
+/// When the buffers of some sockets were full, their group gets the update again after this time, so that none keeps old
 /// counters.
 const REPEAT_MS: i64 = 5_000;
 /// By then a new process usually runs.
@@ -104,7 +109,7 @@ impl SocketHub {
     ) {
         let mut round = tokio::time::interval(ROUND_INTERVAL);
         round.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut pause, mut is_pausing) = (tokio::time::interval(UPDATE_PAUSE), false);
+        let (mut pause, mut is_pausing, mut is_behind) = (tokio::time::interval(UPDATE_PAUSE), false, false);
         let mut changes = self.shop.engine.views().subscribe_changes();
         loop {
             tokio::select! {
@@ -113,13 +118,29 @@ impl SocketHub {
                     None => return,
                 },
                 Some(batch) = events.recv() => self.apply_events(&batch),
-                _ = round.tick() => self.run_round().await,
-                Ok(()) = changes.changed(), if !is_pausing => {
-                    self.send_due_updates().await;
-                    pause.reset();
-                    is_pausing = true;
+                _ = round.tick() => {
+                    if !is_pausing {
+                        is_behind = self.send_due_updates().await;
+                        is_pausing = is_behind;
+                        pause.reset_after(GROUP_PAUSE);
+                    } else {
+                        // What only time brings is sent as soon as the pause is over.
+                        is_behind = true;
+                    }
+                    self.run_round();
                 }
-                _ = pause.tick(), if is_pausing => is_pausing = false,
+                Ok(()) = changes.changed(), if !is_pausing => {
+                    is_behind = self.send_due_updates().await;
+                    is_pausing = true;
+                    pause.reset_after(if is_behind { GROUP_PAUSE } else { UPDATE_PAUSE });
+                }
+                _ = pause.tick(), if is_pausing => {
+                    is_pausing = is_behind;
+                    if is_behind {
+                        is_behind = self.send_due_updates().await;
+                        pause.reset_after(if is_behind { GROUP_PAUSE } else { UPDATE_PAUSE });
+                    }
+                }
             }
         }
     }
@@ -161,9 +182,9 @@ impl SocketHub {
     fn remove_socket(&mut self, socket: Sid) {
         let Some(state) = self.sockets.remove(&socket) else { return };
         self.metrics.open.dec();
-        for sale in state.watching {
+        for (sale, group) in state.watching {
             if let Some(watched_sale) = self.sales.get_mut(&sale) {
-                watched_sale.watchers = watched_sale.watchers.saturating_sub(1);
+                watched_sale.remove_watcher(group);
             }
         }
         let Some(buyer) = state.session.buyer() else { return };
@@ -189,26 +210,24 @@ impl SocketHub {
         let Some(view) = self.shop.engine.views().get(sale) else { return };
         let Some(state) = self.sockets.get_mut(&socket) else { return };
         let now = (self.shop.now)();
-        let watched_sale = self.sales.entry(sale).or_insert_with(|| SaleWatchers::new(view.phase(now)));
-        if !state.watching.contains(&sale) {
-            if state.watching.len() >= WATCHED_MAX {
-                return;
+        let watched_sale = self.sales.entry(sale).or_default();
+        let known = state.watching.iter().find(|(watched, _)| *watched == sale).map(|(_, group)| *group);
+        let group = match known {
+            Some(group) => group,
+            None if state.watching.len() >= WATCHED_MAX => return,
+            None => {
+                let group = watched_sale.add_watcher(&view, now);
+                state.watching.push((sale, group));
+                state.socket.join(group_room(sale, group));
+                group
             }
-            state.watching.push(sale);
-            state.socket.join(sale_room(sale));
-            if watched_sale.watchers == 0 {
-                // The only watcher gets the current counters below.
-                watched_sale.phase = view.phase(now);
-                watched_sale.record_sent(&view, now, None);
-            }
-            watched_sale.watchers += 1;
-        }
+        };
         let inventory = state.socket.emit("inventory:update", &inventory_update(&view, now));
         let status = state.socket.emit("sale:status-change", &status_change(&view, now));
         self.metrics.count_sent("inventory:update", 1, usize::from(is_buffer_full(&inventory)));
         self.metrics.count_sent("sale:status-change", 1, usize::from(is_buffer_full(&status)));
         if is_buffer_full(&inventory) || is_buffer_full(&status) {
-            watched_sale.schedule_repeat(now.plus_ms(REPEAT_MS));
+            watched_sale.schedule_repeat(group, now.plus_ms(REPEAT_MS));
         }
     }
 
@@ -221,7 +240,7 @@ impl SocketHub {
         };
         let now = (self.shop.now)();
         let new_orders = buyer_sockets.take_new_orders(&orders, version);
-        let watched_sale = self.sales.entry(sale).or_insert_with(|| SaleWatchers::new(view.phase(now)));
+        let watched_sale = self.sales.entry(sale).or_default();
         buyer_sockets.add_sale(sale);
         let current = match &place {
             Some(place) => {
@@ -245,9 +264,8 @@ impl SocketHub {
         }
     }
 
-    /// Sends what only time brings: delayed counters, positions of waiting buyers, the end of sessions.
-    async fn run_round(&mut self) {
-        self.send_due_updates().await;
+    /// Sends what only time brings: positions of waiting buyers, the end of sessions.
+    fn run_round(&mut self) {
         let now = (self.shop.now)();
         let mut due = Vec::new();
         for (sale, watched_sale) in &mut self.sales {
@@ -277,44 +295,43 @@ impl SocketHub {
         self.check_sockets(now);
     }
 
-    /// Sends due counters, and changes of status, to the watchers of each sale.
-    async fn send_due_updates(&mut self) {
+    /// Sends due counters, and changes of status, to as many watchers as a group may have: the start, the end and the last unit first, then
+    /// to the group that has waited longest. Returns whether more are due.
+    async fn send_due_updates(&mut self) -> bool {
         let now = (self.shop.now)();
         let mut due = Vec::new();
-        for (sale, watched_sale) in
-            self.sales.iter_mut().filter(|(_, watched_sale)| watched_sale.watchers > 0)
+        for (sale, watched_sale) in self.sales.iter().filter(|(_, watched_sale)| watched_sale.has_watchers())
         {
             let Some(view) = self.shop.engine.views().get(*sale) else { continue };
-            let phase = view.phase(now);
-            let has_phase_changed = std::mem::replace(&mut watched_sale.phase, phase) != phase;
-            if has_phase_changed || watched_sale.is_update_due(&view, now) {
-                due.push((view, has_phase_changed, watched_sale.watchers));
+            due.extend(watched_sale.list_due(&view, now));
+        }
+        due.sort_by_key(|update| (!(update.has_phase_changed || update.is_last_unit), update.sent_at));
+        let mut sent_len = 0;
+        for update in due {
+            sent_len += update.watchers;
+            if sent_len > GROUP_LEN_MAX {
+                return true;
+            }
+            let dropped = self.send_sale_update(&update, now).await;
+            if let Some(watched_sale) = self.sales.get_mut(&update.view.id) {
+                let repeat_at = (dropped > 0).then(|| now.plus_ms(REPEAT_MS));
+                watched_sale.record_sent(update.group, &update.view, now, repeat_at);
             }
         }
-        for (view, has_phase_changed, watchers) in due {
-            let dropped = self.send_sale_update(&view, has_phase_changed, watchers, now).await;
-            if let Some(watched_sale) = self.sales.get_mut(&view.id) {
-                watched_sale.record_sent(&view, now, (dropped > 0).then(|| now.plus_ms(REPEAT_MS)));
-            }
-        }
+        false
     }
 
-    async fn send_sale_update(
-        &self,
-        view: &SaleView,
-        has_phase_changed: bool,
-        watchers: usize,
-        now: Timestamp,
-    ) -> usize {
-        let room = sale_room(view.id);
+    async fn send_sale_update(&self, update: &DueUpdate, now: Timestamp) -> usize {
+        let DueUpdate { view, watchers, .. } = update;
+        let room = group_room(view.id, update.group);
         let mut dropped = 0;
-        if has_phase_changed {
+        if update.has_phase_changed {
             let result = self.io.to(room.clone()).emit("sale:status-change", &status_change(view, now)).await;
             dropped += count_dropped(&result);
-            self.metrics.count_sent("sale:status-change", watchers, dropped);
+            self.metrics.count_sent("sale:status-change", *watchers, dropped);
         }
         let result = self.io.to(room).emit("inventory:update", &inventory_update(view, now)).await;
-        self.metrics.count_sent("inventory:update", watchers, count_dropped(&result));
+        self.metrics.count_sent("inventory:update", *watchers, count_dropped(&result));
         dropped + count_dropped(&result)
     }
 
@@ -419,8 +436,7 @@ impl SocketHub {
         let Some(view) = self.shop.engine.views().get(events.sale) else { return };
         let now = (self.shop.now)();
         for entry in &events.entries {
-            let watched_sale =
-                self.sales.entry(view.id).or_insert_with(|| SaleWatchers::new(view.phase(now)));
+            let watched_sale = self.sales.entry(view.id).or_default();
             watched_sale.update_line(entry);
             let extended = watched_sale.extend_admissions(entry);
             for (buyer, last_sent) in extended {
@@ -490,8 +506,8 @@ impl SocketHub {
     }
 }
 
-fn sale_room(sale: SaleId) -> String {
-    format!("s{}", sale.0.simple())
+fn group_room(sale: SaleId, group: usize) -> String {
+    format!("s{}.{group}", sale.0.simple())
 }
 
 /// Sockets whose buffer was full. Sockets that are closing do not count.

@@ -274,8 +274,8 @@ test('requests in the moment of connecting are answered, by hundreds at once', a
   const shop = await Shop.start('--limits', 'off');
   try {
     const sale = await shop.sale({ quantity: 3, payment: 'none' });
-    const sockets = Array.from({ length: 200 }, () => shop.socket(newest, undefined, { transports: ['websocket'] }));
-    // The client keeps each and sends it together with its connect packet.
+    const sockets = Array.from({ length: 300 }, () => shop.socket(newest, undefined, { transports: ['websocket'] }));
+    // The client keeps each and sends it together with its connect packet. They are more than one group of watchers.
     const answers = await Promise.all(sockets.map((socket) => request(socket, 'inventory:watch', { flashSaleId: sale })));
     assert.ok(answers.every((answer) => answer.available === 3));
     await shop.post('/orders', { flashSaleId: sale, quantity: 1 }, await shop.buyer());

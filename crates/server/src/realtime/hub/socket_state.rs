@@ -15,7 +15,8 @@ const PENDING_MAX: usize = 64;
 pub struct SocketState {
     pub socket: SocketRef,
     pub session: Arc<SocketSession>,
-    pub watching: Vec<SaleId>,
+    /// The sales that it watches, each with its group of watchers.
+    pub watching: Vec<(SaleId, usize)>,
     /// The sales in which it was sent its buyer's place.
     sent_places: Vec<SaleId>,
     pending: PendingUpdates,
