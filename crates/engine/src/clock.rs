@@ -22,7 +22,9 @@ pub trait Clock: Send + Sync + 'static {
 /// How much faster or slower than real time the clock may run to come back to the wall clock: a hold of five minutes is never
 /// more than 15 s longer or shorter than promised, whatever happens to the machine's clock.
 const SLEW_PERCENT: i64 = 5;
-/// How often the clock is compared with the wall clock.
+/// How often the clock is compared with the wall clock while it is right.
+const COMPARE_INTERVAL: Duration = Duration::from_millis(100);
+/// How often it is moved towards the wall clock while it is wrong.
 const SLEW_INTERVAL: Duration = Duration::from_millis(20);
 /// Differences below this are scheduling noise and are left alone, in microseconds.
 const SLEW_IGNORED_US: i64 = 2_000;
@@ -97,7 +99,8 @@ impl SystemClock {
                     }
                     is_logged = error_us.abs() > JUMP_LOGGED_US;
                     drop(time);
-                    std::thread::sleep(SLEW_INTERVAL);
+                    let is_right = error_us.abs() < SLEW_IGNORED_US;
+                    std::thread::sleep(if is_right { COMPARE_INTERVAL } else { SLEW_INTERVAL });
                 }
             })
             .expect("a thread for the clock can be started");
