@@ -78,6 +78,10 @@ const REPEAT_MS: i64 = 5_000;
 /// By then a new process usually runs.
 const RETRY_AFTER_MS: u32 = 2_000;
 
+fn pause_after_pass(is_behind: bool) -> Duration {
+    if is_behind { GROUP_PAUSE } else { UPDATE_PAUSE }
+}
+
 /// All sockets of this process, and what each was sent.
 pub struct SocketHub {
     shop: Arc<Shop>,
@@ -132,13 +136,13 @@ impl SocketHub {
                 Ok(()) = changes.changed(), if !is_pausing => {
                     is_behind = self.send_due_updates().await;
                     is_pausing = true;
-                    pause.reset_after(if is_behind { GROUP_PAUSE } else { UPDATE_PAUSE });
+                    pause.reset_after(pause_after_pass(is_behind));
                 }
                 _ = pause.tick(), if is_pausing => {
                     is_pausing = is_behind;
                     if is_behind {
                         is_behind = self.send_due_updates().await;
-                        pause.reset_after(if is_behind { GROUP_PAUSE } else { UPDATE_PAUSE });
+                        pause.reset_after(pause_after_pass(is_behind));
                     }
                 }
             }

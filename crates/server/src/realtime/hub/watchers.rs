@@ -20,7 +20,7 @@ const EVENTS_LATE_MS: i64 = 1_000;
 const ORDERS_KNOWN_MAX: usize = 256;
 
 /// Sockets in a group, at most: writing to them takes a few milliseconds of a core, for which requests wait.
-pub const GROUP_LEN_MAX: usize = 256;
+pub const GROUP_LEN_MAX: usize = 128;
 
 pub struct SaleWatchers {
     /// The sockets that watch the sale. A group is sent each update at one moment.
