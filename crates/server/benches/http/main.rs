@@ -14,7 +14,7 @@ mod peer;
 use anyhow::Context;
 use cases::{Case, Sales};
 use common::bare;
-use common::figures::FigureLog;
+use common::figures::{BetterDirection, FigureLog};
 use common::instance::Instance;
 use common::shop::Shop;
 use common::wrk::{Load, Run, Wrk};
@@ -37,12 +37,16 @@ struct Server<'a> {
 /// One measurement of a server, with that of the bare endpoint right before it.
 struct Round {
     run: Run,
-    bare_per_second: f64,
+    bare: Run,
 }
 
 impl Round {
     fn ratio(&self) -> f64 {
-        self.run.per_second() / self.bare_per_second
+        self.run.per_second() / self.bare.per_second()
+    }
+
+    fn p99_ratio(&self) -> f64 {
+        self.run.p99_us as f64 / self.bare.p99_us as f64
     }
 }
 
@@ -87,19 +91,22 @@ fn main() -> anyhow::Result<ExitCode> {
 
     println!(
         "| what | connections | server | a power cut takes | requests/s | bare axum, requests/s | ratio to bare | \
-         wanted | reach for | | p50, ms | p99, ms |"
+         wanted | reach for | | p50, ms | p99, ms | p99 to bare's, median |"
     );
-    println!("| --- | ---: | --- | --- | ---: | ---: | ---: | ---: | ---: | --- | ---: | ---: |");
+    println!("| --- | ---: | --- | --- | ---: | ---: | ---: | ---: | ---: | --- | ---: | ---: | ---: |");
     for case in cases.iter().filter(|case| case.name.contains(only)) {
         for (server, rounds) in servers.iter().zip(measure(case, &servers, &bare.url, &wrk, rounds)?) {
+            let mut p99_ratios: Vec<f64> = rounds.iter().map(Round::p99_ratio).collect();
+            p99_ratios.sort_by(f64::total_cmp);
             if let Some(round) = rounds.get(rounds.len() / 2) {
-                print_row(case, server, round);
+                print_row(case, server, round, p99_ratios[p99_ratios.len() / 2]);
             }
             // The peer is what it is.
             if server.peer.is_none() {
                 let row = format!("{}, {} connections", case.name, case.connections);
                 let rounds = rounds.iter().map(|round| (round.ratio(), round.run.p99_us));
                 figures.record_load(&row, "ratio to bare", rounds);
+                figures.record(&format!("{row}: p99 to bare's"), BetterDirection::Lower, p99_ratios);
             }
         }
     }
@@ -145,7 +152,7 @@ fn measure(
             // What is refused is not written down: when it would reach the disk makes no difference.
             let same = case.refuses && matches!(server.peer, Some((_, Fsync::Always)));
             let Some(load) = load.filter(|_| !same) else { continue };
-            let bare_per_second = wrk.run(bare, case.connections, &case.bare)?.per_second();
+            let bare = wrk.run(bare, case.connections, &case.bare)?;
             let run = wrk.run(server.url, case.connections, load)?;
             let wrong = if case.refuses { run.requests - run.refused } else { run.refused };
             anyhow::ensure!(
@@ -156,7 +163,7 @@ fn measure(
                 run.requests,
                 run.errors
             );
-            into.push(Round { run, bare_per_second });
+            into.push(Round { run, bare });
         }
     }
     for rounds in &mut measured {
@@ -165,7 +172,7 @@ fn measure(
     Ok(measured)
 }
 
-fn print_row(case: &Case, server: &Server<'_>, round: &Round) {
+fn print_row(case: &Case, server: &Server<'_>, round: &Round, p99_ratio: f64) {
     // What is wanted is wanted of Doorbuster; the peer is what it is.
     let (must, may) = case.wanted;
     let wanted = match server.peer {
@@ -173,13 +180,13 @@ fn print_row(case: &Case, server: &Server<'_>, round: &Round) {
         Some(_) => "| |".to_owned(),
     };
     println!(
-        "| {} | {} | {} | {} | {:.0} | {:.0} | **{:.2}** | {wanted} | {:.1} | {:.1} |",
+        "| {} | {} | {} | {} | {:.0} | {:.0} | **{:.2}** | {wanted} | {:.1} | {:.1} | {p99_ratio:.1} |",
         case.name,
         case.connections,
         server.name,
         if case.refuses || case.load.method == "GET" { "" } else { server.loses },
         round.run.per_second(),
-        round.bare_per_second,
+        round.bare.per_second(),
         round.ratio(),
         round.run.p50_us as f64 / 1000.0,
         round.run.p99_us as f64 / 1000.0,
