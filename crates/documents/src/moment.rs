@@ -2,31 +2,28 @@
 //!
 //! `#[serde(with = "moment")]` writes and reads a [`Timestamp`] so, and `with = "moment::optional"` an optional one.
 
-use jiff::fmt::temporal::DateTimePrinter;
 use sale::Timestamp;
 use serde::{Deserialize, Deserializer, Serializer, de};
 
 /// Characters of `2026-01-02T03:04:05.678Z`.
 pub const RFC3339_LEN: usize = 24;
 
-/// Three decimals, also when they are zeros.
-const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
-
 /// A moment as text of [`RFC3339_LEN`] characters.
 #[must_use]
 pub fn rfc3339(at: Timestamp) -> String {
-    let moment =
-        jiff::Timestamp::from_millisecond(at.0.clamp(0, Timestamp::MAX.0)).unwrap_or(jiff::Timestamp::MAX);
-    let mut text = String::with_capacity(RFC3339_LEN);
-    // Printing into a String cannot fail.
-    let _infallible = PRINTER.print_timestamp(&moment, &mut text);
-    text
+    // Three decimals, also when they are zeros.
+    format!("{:.3}", jiff_moment(at))
+}
+
+fn jiff_moment(at: Timestamp) -> jiff::Timestamp {
+    jiff::Timestamp::from_millisecond(at.0.clamp(0, Timestamp::MAX.0)).unwrap_or(jiff::Timestamp::MAX)
 }
 
 /// # Errors
 /// When the moment cannot be written.
 pub fn serialize<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&rfc3339(*at))
+    // Written where it belongs, without a text in between: an order has three moments.
+    serializer.collect_str(&format_args!("{:.3}", jiff_moment(*at)))
 }
 
 /// # Errors

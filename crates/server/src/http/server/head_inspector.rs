@@ -208,7 +208,7 @@ fn check_head(bytes: &[u8]) -> Result<BodyFraming, HeadViolation> {
         Err(httparse::Error::TooManyHeaders) => return Err(HeadViolation::TooManyHeaders),
         Err(_) => return Err(HeadViolation::Syntax),
     }
-    if request.path.is_none_or(|path| Uri::try_from(path).is_err()) {
+    if request.path.is_none_or(|path| !is_plain_path(path) && Uri::try_from(path).is_err()) {
         return Err(HeadViolation::Syntax);
     }
     let is_http_1_1 = request.version == Some(1);
@@ -243,9 +243,26 @@ fn check_head(bytes: &[u8]) -> Result<BodyFraming, HeadViolation> {
     }
 }
 
+/// Whether a path has only characters that every path may have. Nearly each has; another one is parsed, for which it is copied.
+fn is_plain_path(path: &str) -> bool {
+    path.starts_with('/')
+        && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-._~?=&".contains(&byte))
+}
+
 /// A host, perhaps with a port. It may be empty (RFC 9112, 3.2), and never has a user.
 fn is_host(value: &[u8]) -> bool {
-    value.is_empty() || (!value.contains(&b'@') && Authority::try_from(value).is_ok())
+    value.is_empty() || is_plain_host(value) || (!value.contains(&b'@') && Authority::try_from(value).is_ok())
+}
+
+/// The same for a host: a name or an IPv4 address, and perhaps a port.
+fn is_plain_host(value: &[u8]) -> bool {
+    let end = value.iter().position(|byte| *byte == b':').unwrap_or(value.len());
+    let (name, port) = value.split_at(end);
+    let is_port =
+        port.is_empty() || (2..=6).contains(&port.len()) && port[1..].iter().all(u8::is_ascii_digit);
+    !name.is_empty()
+        && is_port
+        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(byte))
 }
 
 fn parse_len(value: &[u8]) -> Option<u64> {
@@ -287,6 +304,22 @@ mod tests {
 
     fn inspect(bytes: &str) -> Result<usize, HeadViolation> {
         HeadInspector::new().inspect(bytes.as_bytes())
+    }
+
+    #[test]
+    fn what_is_plain_would_also_be_parsed() {
+        for path in ["/", "/api/v1/flash-sales/a-b_c.d~e", "/?a=b&c=d", "//"] {
+            assert!(is_plain_path(path) && Uri::try_from(path).is_ok(), "{path}");
+        }
+        for path in ["", "*", "http://x/", "/ü", "/%zz", "/<", "/#a"] {
+            assert!(!is_plain_path(path), "{path}");
+        }
+        for host in ["x", "shop.example.com", "127.0.0.1:8080", "a-b:65535", "-", ".", "x:99999"] {
+            assert!(is_plain_host(host.as_bytes()) && Authority::try_from(host).is_ok(), "{host}");
+        }
+        for host in ["", ":80", "a@b", "[::1]:80", "x:", "x:123456", "x:8a", "a b", "ü", "x:80:80"] {
+            assert!(!is_plain_host(host.as_bytes()), "{host}");
+        }
     }
 
     #[test]

@@ -87,7 +87,7 @@ fn refused_reply(refusal: ReservationRefusal) -> Response {
 fn created_reply(order: OrderDocument, prefer: PreferHeader) -> Response {
     const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
     const RESPOND_ASYNC: HeaderValue = HeaderValue::from_static("respond-async");
-    let location = HeaderValue::from_str(&format!("/api/v1/orders/{}", order.id));
+    let location = HeaderValue::try_from(format!("/api/v1/orders/{}", order.id));
     let mut response = (StatusCode::CREATED, Json(order)).into_response();
     if let Ok(location) = location {
         response.headers_mut().insert(header::LOCATION, location);
