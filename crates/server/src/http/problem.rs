@@ -4,6 +4,7 @@
 pub mod kind;
 
 use super::failure_log::log_failure;
+use super::reply::begin_reply;
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
@@ -208,7 +209,7 @@ impl IntoResponse for PrebuiltProblem {
 }
 
 fn build_reply(kind: &'static ProblemKind, retry_after_s: Option<u32>, body: Bytes) -> Response<Body> {
-    let mut response = Response::new(Body::from(body));
+    let mut response = begin_reply(body);
     *response.status_mut() = status_code(kind);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);

@@ -78,10 +78,6 @@ const REPEAT_MS: i64 = 5_000;
 /// By then a new process usually runs.
 const RETRY_AFTER_MS: u32 = 2_000;
 
-fn pause_after_pass(is_behind: bool) -> Duration {
-    if is_behind { GROUP_PAUSE } else { UPDATE_PAUSE }
-}
-
 /// All sockets of this process, and what each was sent.
 pub struct SocketHub {
     shop: Arc<Shop>,
@@ -508,6 +504,10 @@ impl SocketHub {
             }
         }
     }
+}
+
+fn pause_after_pass(is_behind: bool) -> Duration {
+    if is_behind { GROUP_PAUSE } else { UPDATE_PAUSE }
 }
 
 fn group_room(sale: SaleId, group: usize) -> String {

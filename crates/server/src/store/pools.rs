@@ -2,7 +2,7 @@
 
 use super::{DATABASE_FILE, StoreError};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{AnyConnection, AnyPool, ConnectOptions, Connection, Executor};
+use sqlx::{AnyConnection, AnyPool, ConnectOptions, Executor};
 use std::fs::OpenOptions;
 use std::io;
 use std::path::Path;
@@ -30,10 +30,6 @@ pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// How long PostgreSQL may take for a follower's statement. No caller waits for a follower.
 pub(super) const FOLLOWER_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// A connection to PostgreSQL that was not used for so long is tested before it is used again: the test is a round trip more. One that broke
-/// since it was used fails its next statement, as it would have done during that statement.
-const TEST_IDLE_MIN: Duration = Duration::from_secs(1);
 
 /// Where the tables are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,12 +100,8 @@ impl StoreBackend {
             .max_connections(self.connections_max(purpose))
             .min_connections(1)
             .acquire_timeout(self.statement_timeout().unwrap_or(ACQUIRE_TIMEOUT))
-            .test_before_acquire(false)
-            .before_acquire(move |connection, metadata| {
-                // A file has no connection that could break.
-                let is_tested = self != Self::Sqlite && metadata.idle_for >= TEST_IDLE_MIN;
-                Box::pin(async move { Ok(!is_tested || connection.ping().await.is_ok()) })
-            })
+            // A file has no connection that could break; the test would be a statement more for each caller.
+            .test_before_acquire(self != Self::Sqlite)
             .idle_timeout(None)
             .max_lifetime(None)
             .after_connect(move |connection, _| Box::pin(apply_settings(connection, statements)));

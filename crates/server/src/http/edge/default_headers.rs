@@ -29,8 +29,8 @@ const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
      font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
-/// Headers that a reply gets after these: two of its limit, its id, and its length.
-const LATER_HEADERS: usize = 4;
+/// Headers that a reply gets after these: two of its limit, and its id.
+const LATER_HEADERS: usize = 3;
 
 /// The default headers of each kind of reply.
 pub(super) struct DefaultHeaders {

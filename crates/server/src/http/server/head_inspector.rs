@@ -254,7 +254,7 @@ fn is_host(value: &[u8]) -> bool {
     value.is_empty() || is_plain_host(value) || (!value.contains(&b'@') && Authority::try_from(value).is_ok())
 }
 
-/// The same for a host: a name or an IPv4 address, and perhaps a port.
+/// Whether a host is a name or an IPv4 address, and perhaps a port: nearly each is. Another one is parsed, for which it is copied.
 fn is_plain_host(value: &[u8]) -> bool {
     let end = value.iter().position(|byte| *byte == b':').unwrap_or(value.len());
     let (name, port) = value.split_at(end);

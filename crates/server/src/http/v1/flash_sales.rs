@@ -7,6 +7,7 @@ mod queue_position;
 mod show;
 
 use crate::http::AppState;
+use crate::http::reply::begin_reply;
 use crate::shop::catalogue::SaleListing;
 use crate::shop_documents::sale_document;
 use arc_swap::ArcSwap;
@@ -112,13 +113,13 @@ impl PreparedSale {
         const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
         const JSON: HeaderValue = HeaderValue::from_static("application/json");
         let mut response = if known.0.as_ref().is_some_and(|known| etag_matches(known, &self.etag)) {
-            let mut response = Response::new(Body::empty());
+            let mut response = begin_reply(Body::empty());
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             response
         } else {
             let mut body = self.body.clone();
             body[self.time_offset..self.time_offset + RFC3339_LEN].copy_from_slice(rfc3339(now).as_bytes());
-            let mut response = Response::new(Body::from(body));
+            let mut response = begin_reply(body);
             response.headers_mut().insert(header::CONTENT_TYPE, JSON);
             response
         };

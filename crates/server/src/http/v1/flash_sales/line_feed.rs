@@ -5,6 +5,7 @@ use super::{IfNoneMatch, etag_matches};
 use crate::http::AppState;
 use crate::http::extract::Path;
 use crate::http::problem::{Problem, kind};
+use crate::http::reply::begin_reply;
 use crate::http::{AppContext, redirect_for_good};
 use crate::shop::line_feed::read_line;
 use crate::shop::sales;
@@ -136,11 +137,11 @@ impl PreparedLineFeed {
     fn to_reply(&self, known: &IfNoneMatch) -> Response<Body> {
         const JSON: HeaderValue = HeaderValue::from_static("application/json");
         let mut response = if known.0.as_ref().is_some_and(|known| etag_matches(known, &self.etag)) {
-            let mut response = Response::new(Body::empty());
+            let mut response = begin_reply(Body::empty());
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             response
         } else {
-            let mut response = Response::new(Body::from(self.body.clone()));
+            let mut response = begin_reply(self.body.clone());
             response.headers_mut().insert(header::CONTENT_TYPE, JSON);
             response
         };
