@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Tests the load scripts in deploy/k6 against a real server: with k6 if it is installed or can be built, else with a stand-in for
-# the part of k6 that they use. The argument is the server's binary; without one the script builds it. `k6.sh build` only builds k6.
+# the part of k6 that they use. The argument is the server's binary; without one the script builds it. `k6.sh build` only builds k6,
+# and `k6.sh --no-build BINARY` does not.
 
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -16,7 +17,12 @@ go_is_recent() {
     have go && version_at_least "$(go env GOVERSION)" "go$go_needed"
 }
 
-if ! have k6 && go_is_recent; then
+builds=true
+if [ "${1:-}" = --no-build ]; then
+    builds=false
+    shift
+fi
+if $builds && ! have k6 && go_is_recent; then
     say "Building k6 (once, into $tools) …"
     GOBIN="$tools" timeout 1800 go install "go.k6.io/k6@$k6_version" >/dev/null 2>&1 || say "k6 could not be built."
 fi

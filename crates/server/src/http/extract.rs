@@ -4,14 +4,14 @@
 use super::AppState;
 use super::caller::RequestCaller;
 use super::problem::{FieldError, Problem, kind};
-use super::reply::begin_reply;
+use super::reply::json_reply;
 use crate::auth::{Role, Session};
 use crate::mail::language::BuyerLanguage;
 use crate::shop::accounts;
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
@@ -124,12 +124,7 @@ impl<T: Serialize> IntoResponse for Json<T> {
         // An order or a sale fits, so that the buffer is not reallocated.
         let mut text = Vec::with_capacity(1024);
         match serde_json::to_writer(&mut text, &self.0) {
-            Ok(()) => {
-                let mut response = begin_reply(text);
-                let json = HeaderValue::from_static("application/json");
-                response.headers_mut().insert(header::CONTENT_TYPE, json);
-                response
-            }
+            Ok(()) => json_reply(text),
             Err(error) => Problem::from_failure(&kind::INTERNAL, &error).into_response(),
         }
     }

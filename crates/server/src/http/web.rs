@@ -9,6 +9,7 @@ use super::content_coding::ContentCoding;
 use super::extract::Path;
 use super::problem::{Problem, kind};
 use super::redirect_for_good;
+use super::reply::IfNoneMatch;
 use crate::shop::sales;
 use axum::Router;
 use axum::body::Body;
@@ -243,18 +244,9 @@ fn send_not_built() -> Response {
 }
 
 fn send_content(page: &PageContent, headers: &HeaderMap) -> Response {
-    let known = headers.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
-    let is_known =
-        known.is_some_and(|known| known.split(',').any(|one| one.trim() == page.etag || one.trim() == "*"));
-    let mut response = if is_known {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-        response
-    } else {
-        encode_content(page, headers)
-    };
-    response.headers_mut().insert(header::ETAG, page.etag.clone());
+    let mut response =
+        IfNoneMatch::from_headers(headers).reply_unless_known(&page.etag, || encode_content(page, headers));
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept-encoding"));
     set_page_headers(response.headers_mut());
     response
 }

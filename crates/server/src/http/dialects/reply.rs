@@ -1,5 +1,6 @@
 //! A success of a dialect's call.
 
+use crate::http::reply::begin_reply;
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
@@ -36,7 +37,7 @@ impl IntoResponse for DialectReply {
 
 pub(in crate::http) fn json_response(status: StatusCode, document: &impl Serialize) -> Response<Body> {
     // The documents of dialects are plain: writing them to memory does not fail.
-    let mut response = Response::new(Body::from(serde_json::to_vec(document).unwrap_or_default()));
+    let mut response = begin_reply(serde_json::to_vec(document).unwrap_or_default());
     *response.status_mut() = status;
     response
         .headers_mut()

@@ -7,20 +7,17 @@ mod queue_position;
 mod show;
 
 use crate::http::AppState;
-use crate::http::reply::begin_reply;
+use crate::http::reply::{IfNoneMatch, json_reply};
 use crate::shop::catalogue::SaleListing;
 use crate::shop_documents::sale_document;
 use arc_swap::ArcSwap;
 use axum::body::Body;
-use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
-use axum::http::{HeaderValue, Response, StatusCode, header};
+use axum::http::{HeaderValue, Response, header};
 use documents::moment::RFC3339_LEN;
 use documents::rfc3339;
 use engine::SaleView;
 use sale::{EventSeq, SaleId, SalePhase, Timestamp};
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -34,17 +31,6 @@ pub fn routes() -> OpenApiRouter<AppState> {
 }
 
 pub use line_feed::PreparedLineFeeds;
-
-/// The `If-None-Match` header.
-struct IfNoneMatch(Option<HeaderValue>);
-
-impl<S: Sync> FromRequestParts<S> for IfNoneMatch {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self(parts.headers.get(header::IF_NONE_MATCH).cloned()))
-    }
-}
 
 /// The last reply of each sale, complete except for the time.
 #[derive(Default)]
@@ -111,27 +97,12 @@ impl PreparedSale {
 
     fn to_reply(&self, known: &IfNoneMatch, now: Timestamp) -> Response<Body> {
         const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
-        const JSON: HeaderValue = HeaderValue::from_static("application/json");
-        let mut response = if known.0.as_ref().is_some_and(|known| etag_matches(known, &self.etag)) {
-            let mut response = begin_reply(Body::empty());
-            *response.status_mut() = StatusCode::NOT_MODIFIED;
-            response
-        } else {
+        let mut reply = known.reply_unless_known(&self.etag, || {
             let mut body = self.body.clone();
             body[self.time_offset..self.time_offset + RFC3339_LEN].copy_from_slice(rfc3339(now).as_bytes());
-            let mut response = begin_reply(body);
-            response.headers_mut().insert(header::CONTENT_TYPE, JSON);
-            response
-        };
-        response.headers_mut().insert(header::ETAG, self.etag.clone());
-        response.headers_mut().insert(header::CACHE_CONTROL, REVALIDATE);
-        response
+            json_reply(body)
+        });
+        reply.headers_mut().insert(header::CACHE_CONTROL, REVALIDATE);
+        reply
     }
-}
-
-/// Whether an `If-None-Match` names this entity tag, by the weak comparison of RFC 9110.
-fn etag_matches(known: &HeaderValue, etag: &HeaderValue) -> bool {
-    let (Ok(known), Ok(etag)) = (known.to_str(), etag.to_str()) else { return false };
-    let bare = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
-    known == etag || known.trim() == "*" || known.split(',').any(|one| bare(one) == bare(etag))
 }

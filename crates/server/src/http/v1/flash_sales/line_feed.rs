@@ -1,11 +1,10 @@
 //! `GET /api/v1/flash-sales/{id}/line-feed`: the waiting line of a sale for all its buyers at once. The document of a sale is made and
 //! serialized once a second, by the first request of the second, and every cache on the way may serve it.
 
-use super::{IfNoneMatch, etag_matches};
 use crate::http::AppState;
 use crate::http::extract::Path;
 use crate::http::problem::{Problem, kind};
-use crate::http::reply::begin_reply;
+use crate::http::reply::{IfNoneMatch, json_reply};
 use crate::http::{AppContext, redirect_for_good};
 use crate::shop::line_feed::read_line;
 use crate::shop::sales;
@@ -13,7 +12,7 @@ use crate::shop_documents::line_feed_document;
 use arc_swap::ArcSwapOption;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderValue, Response, StatusCode, header};
+use axum::http::{HeaderValue, Response, header};
 use axum::response::IntoResponse;
 use bytes::Bytes;
 use documents::LineFeedDocument;
@@ -135,18 +134,8 @@ impl PreparedLineFeed {
     }
 
     fn to_reply(&self, known: &IfNoneMatch) -> Response<Body> {
-        const JSON: HeaderValue = HeaderValue::from_static("application/json");
-        let mut response = if known.0.as_ref().is_some_and(|known| etag_matches(known, &self.etag)) {
-            let mut response = begin_reply(Body::empty());
-            *response.status_mut() = StatusCode::NOT_MODIFIED;
-            response
-        } else {
-            let mut response = begin_reply(self.body.clone());
-            response.headers_mut().insert(header::CONTENT_TYPE, JSON);
-            response
-        };
-        response.headers_mut().insert(header::ETAG, self.etag.clone());
-        response.headers_mut().insert(header::CACHE_CONTROL, CACHE_CONTROL);
-        response
+        let mut reply = known.reply_unless_known(&self.etag, || json_reply(self.body.clone()));
+        reply.headers_mut().insert(header::CACHE_CONTROL, CACHE_CONTROL);
+        reply
     }
 }

@@ -1,10 +1,10 @@
 //! `GET /api/v1/flash-sales/{id}`: one sale, by id or slug.
 
-use super::IfNoneMatch;
 use crate::http::AppState;
 use crate::http::extract::Path;
 use crate::http::problem::{Problem, kind};
 use crate::http::redirect_for_good;
+use crate::http::reply::IfNoneMatch;
 use crate::shop::sales::{self, ListedSale};
 use axum::body::Body;
 use axum::extract::State;
