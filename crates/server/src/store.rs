@@ -66,10 +66,10 @@ mod write_turn;
 
 use bulk_insert::ParameterStyle;
 use damage::DamageListener;
-use pools::{ConnectionPurpose, StoreBackend};
+use pools::{ConnectionPurpose, StoreBackend, StorePool};
 use sqlx::any::AnyConnectOptions;
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{AnyConnection, AnyPool, Connection};
+use sqlx::{AnyConnection, Connection};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -154,14 +154,15 @@ pub struct Store {
     backend: StoreBackend,
     /// How long a statement may take, a connection for it included.
     timeout: Option<Duration>,
-    writer: AnyPool,
-    reader: AnyPool,
+    options: AnyConnectOptions,
+    writer: StorePool,
+    reader: StorePool,
     damage: DamageListener,
     writes: WriteState,
     /// Shared with followers that are opened from this store.
     turns: WriteTurns,
     /// The connections of its writers of groups, which are closed with it.
-    group_pools: Arc<Mutex<Vec<AnyPool>>>,
+    group_pools: Arc<Mutex<Vec<StorePool>>>,
 }
 
 impl std::fmt::Debug for Store {
@@ -202,6 +203,7 @@ impl Store {
         Ok(Self {
             backend,
             timeout: backend.statement_timeout(),
+            options: options.clone(),
             writer,
             reader: backend.open_pool(options, ConnectionPurpose::Read).await?,
             damage: DamageListener::default(),
@@ -227,7 +229,7 @@ impl Store {
         let (damage, writes) = (DamageListener::default(), WriteState::default());
         let turns = WriteTurns::default();
         let (writer, group_pools) = (reader.clone(), Arc::default());
-        Ok(Self { backend, timeout: None, writer, reader, damage, writes, turns, group_pools })
+        Ok(Self { backend, timeout: None, options, writer, reader, damage, writes, turns, group_pools })
     }
 
     /// Sets what is called when a statement meets damage, here and by followers that are opened from this store.
@@ -246,10 +248,10 @@ impl Store {
     /// When a migration fails, or the tables were written by a newer version.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         if self.backend == StoreBackend::Sqlite {
-            MIGRATOR.run(&self.writer).await?;
+            let mut connection = self.writer.acquire().await?;
+            MIGRATOR.run(&mut *connection).await?;
         } else {
-            let options = self.writer.connect_options();
-            let mut connection = AnyConnection::connect_with(options.as_ref()).await?;
+            let mut connection = AnyConnection::connect_with(&self.options).await?;
             MIGRATOR.run(&mut connection).await?;
             connection.close().await?;
         }
@@ -268,14 +270,14 @@ impl Store {
     }
 
     /// Where to read: committed rows, never waiting for the writer.
-    fn reader(&self) -> WithTimeout<&AnyPool> {
+    fn reader(&self) -> WithTimeout<&StorePool> {
         let (damage, turns) = (self.damage.clone(), WriteTurns::default());
         WithTimeout { inner: &self.reader, timeout: self.timeout, damage, writes: None, turns }
     }
 
     /// Where to write. With SQLite one connection, and a turn for each statement, so that writers wait for each other here and not on the
     /// file's lock.
-    fn writer(&self) -> WithTimeout<&AnyPool> {
+    fn writer(&self) -> WithTimeout<&StorePool> {
         let (damage, writes, turns) = (self.damage.clone(), Some(self.writes.clone()), self.turns.clone());
         WithTimeout { inner: &self.writer, timeout: self.timeout, damage, writes, turns }
     }
@@ -287,14 +289,13 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn open_follower(&self) -> Result<Self, StoreError> {
-        let backend = self.backend;
-        let writer =
-            backend.open_pool(self.writer.connect_options().as_ref(), ConnectionPurpose::Follow).await?;
+        let (backend, options) = (self.backend, self.options.clone());
+        let writer = backend.open_pool(&options, ConnectionPurpose::Follow).await?;
         let limit = backend.statement_timeout().map(|_| pools::FOLLOWER_TIMEOUT);
         let (damage, writes) = (self.damage.clone(), self.writes.clone());
         let (turns, group_pools) = (self.turns.for_background(), Arc::default());
         let reader = writer.clone();
-        Ok(Self { backend, timeout: limit, reader, writer, damage, writes, turns, group_pools })
+        Ok(Self { backend, timeout: limit, options, reader, writer, damage, writes, turns, group_pools })
     }
 
     /// Writers of groups that can run at a time. A file takes one.
@@ -309,8 +310,7 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn open_group_writer(&self) -> Result<Self, StoreError> {
-        let options = self.writer.connect_options();
-        let writer = self.backend.open_pool(options.as_ref(), ConnectionPurpose::WriteGroups).await?;
+        let writer = self.backend.open_pool(&self.options, ConnectionPurpose::WriteGroups).await?;
         self.group_pools.lock().unwrap_or_else(PoisonError::into_inner).push(writer.clone());
         Ok(Self { reader: writer.clone(), writer, ..self.clone() })
     }
@@ -482,6 +482,7 @@ mod tests {
     use sqlx::{Executor, Row, SqlSafeStr};
     use test_servers::delay::SchedulingDelay;
     use test_servers::postgres::PostgresServer;
+    use test_servers::proxy::TcpProxy;
     use test_servers::wait::{HANG_LIMIT, eventually};
 
     async fn every_statement_is_understood(store: Store) {
@@ -580,6 +581,35 @@ mod tests {
         drop(frozen);
         drop(writing);
         eventually("the store connects again", HANG_LIMIT, async || store.ping().await.is_ok()).await;
+    }
+
+    #[tokio::test]
+    async fn a_link_that_goes_silent_keeps_no_follower_and_no_end() {
+        let direct = PostgresServer::shared().create_database();
+        let mut through = url::Url::parse(&direct).unwrap();
+        let proxy = TcpProxy::to(through.port().unwrap());
+        through.set_port(Some(proxy.port())).unwrap();
+        let store = Store::connect(through.as_str()).await.unwrap();
+        store.migrate().await.unwrap();
+        let follower = store.open_follower().await.unwrap();
+        let sleeping = sqlx::query("SELECT pg_sleep(60)").execute(follower.writer());
+        assert!(tokio::time::timeout(Duration::from_millis(100), sleeping).await.is_err());
+        let mut writing = store.begin().await.unwrap();
+        proxy.silence_connections();
+        assert!(writing.connection().execute("SELECT 1").await.is_err());
+        drop(writing);
+        for store in [&store, &follower] {
+            eventually("it works on a new connection", HANG_LIMIT, async || store.ping().await.is_ok()).await;
+            eventually("it writes on one", HANG_LIMIT, async || store.probe_write().await.is_ok()).await;
+        }
+        let sleeping = sqlx::query("SELECT pg_sleep(60)").execute(store.writer());
+        assert!(tokio::time::timeout(Duration::from_millis(100), sleeping).await.is_err());
+        proxy.silence_connections();
+        let closing = async {
+            follower.close().await;
+            store.close().await;
+        };
+        tokio::time::timeout(HANG_LIMIT, closing).await.expect("it does not wait for TCP");
     }
 
     #[tokio::test]

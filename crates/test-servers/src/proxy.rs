@@ -31,6 +31,8 @@ struct ProxyRoute {
     state: ProxyState,
     /// How often all connections were cut. A connection ends when this grows.
     cuts: u64,
+    /// How often all connections were silenced. A connection forwards nothing more when this grows.
+    silences: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -59,7 +61,8 @@ impl TcpProxy {
     /// Starts a proxy to a port of this machine.
     #[must_use]
     pub fn to(port: u16) -> Self {
-        let (route, routes) = watch::channel(ProxyRoute { to: port, state: ProxyState::Connected, cuts: 0 });
+        let (route, routes) =
+            watch::channel(ProxyRoute { to: port, state: ProxyState::Connected, cuts: 0, silences: 0 });
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let port = ReservedPort::reserve();
@@ -94,6 +97,12 @@ impl TcpProxy {
         self.set_state(ProxyState::RepliesStalled);
     }
 
+    /// Never again forwards anything on the connections that are open now, and keeps them open, as a firewall does that has forgotten them.
+    /// New connections work.
+    pub fn silence_connections(&self) {
+        self.route.send_modify(|route| route.silences += 1);
+    }
+
     /// Delays each piece by so many milliseconds.
     pub fn slow(&self, delay_ms: u64) {
         self.set_state(ProxyState::Slow { delay: Duration::from_millis(delay_ms) });
@@ -107,7 +116,7 @@ impl TcpProxy {
     /// Resets all connections, and leads new ones to another port.
     pub fn redirect_to(&self, port: u16) {
         self.route.send_modify(|route| {
-            *route = ProxyRoute { to: port, state: ProxyState::Connected, cuts: route.cuts + 1 };
+            *route = ProxyRoute { to: port, state: ProxyState::Connected, cuts: route.cuts + 1, ..*route };
         });
     }
 
@@ -181,10 +190,11 @@ async fn copy_direction(
     mut route: watch::Receiver<ProxyRoute>,
     direction: ProxyDirection,
 ) -> bool {
+    let silences = route.borrow().silences;
     let mut chunk = vec![0; CHUNK_LEN];
     loop {
         let Ok(len) = from.read(&mut chunk).await else { return false };
-        let passes = route.wait_for(|now| !now.state.stalls(direction)).await;
+        let passes = route.wait_for(|now| now.silences == silences && !now.state.stalls(direction)).await;
         let Ok(now) = passes.map(|now| *now) else { return false };
         if let ProxyState::Slow { delay } = now.state {
             tokio::time::sleep(delay).await;
@@ -272,6 +282,18 @@ mod tests {
         proxy.heal();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         assert_eq!(read_reply(&mut stream).unwrap(), "aword");
+    }
+
+    #[test]
+    fn silenced_connections_stay_silent_and_new_ones_work() {
+        let proxy = TcpProxy::to(echo(b'a'));
+        let mut silent = connect(&proxy);
+        assert_eq!(request(&mut silent).unwrap(), "aword");
+        proxy.silence_connections();
+        assert_eq!(request(&mut connect(&proxy)).unwrap(), "aword");
+        proxy.heal();
+        silent.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        assert_eq!(request(&mut silent).unwrap_err().kind(), ErrorKind::WouldBlock);
     }
 
     #[test]

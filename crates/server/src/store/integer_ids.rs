@@ -265,7 +265,7 @@ mod tests {
     async fn rows_from_before_are_numbered(store: Store) {
         let earlier = MIGRATOR.iter().filter(|migration| migration.version < 16).cloned().collect();
         let earlier = Migrator { migrations: Cow::Owned(earlier), ..Migrator::DEFAULT };
-        earlier.run(&store.writer).await.unwrap();
+        earlier.run(&mut *store.writer.acquire().await.unwrap()).await.unwrap();
         for (id, created_at) in [(3, 5), (1, 7), (2, 7)] {
             let id = BuyerId(Uuid::from_u128(id));
             for text in [

@@ -1,25 +1,27 @@
 //! The pools of connections to SQLite or PostgreSQL: their sizes, and the settings of each connection. It knows no table.
 
 use super::{DATABASE_FILE, StoreError};
-use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{AnyConnection, AnyPool, ConnectOptions, Executor};
+use connection_pool::{ConnectionPool, PoolOptions};
+use futures::FutureExt as _;
+use sqlx::any::AnyConnectOptions;
+use sqlx::{AnyConnection, ConnectOptions, Connection as _, Executor};
 use std::fs::OpenOptions;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 /// Readers of a file at a time: SQLite's WAL lets them run beside the writer; pages beyond a few do not get faster.
-const FILE_READERS_MAX: u32 = 4;
+const FILE_READERS_MAX: usize = 4;
 
 /// Connections to PostgreSQL that write, and that read: a few for each of a server's usual cores.
-const DATABASE_WRITERS_MAX: u32 = 8;
-const DATABASE_READERS_MAX: u32 = 8;
+const DATABASE_WRITERS_MAX: usize = 8;
+const DATABASE_READERS_MAX: usize = 8;
 
 /// Group writers: while one waits for the disk, the other runs its statements.
 const DATABASE_GROUP_WRITERS: usize = 2;
 
 /// Connections of a group writer: it uses one, unless that one's end is waited for because the database did not answer.
-const DATABASE_GROUP_CONNECTIONS_MAX: u32 = 2;
+const DATABASE_GROUP_CONNECTIONS_MAX: usize = 2;
 
 /// How long a caller waits for a connection to a file before it gets [`StoreError`].
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -30,6 +32,9 @@ pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// How long PostgreSQL may take for a follower's statement. No caller waits for a follower.
 pub(super) const FOLLOWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Connections to the tables.
+pub(super) type StorePool = ConnectionPool<AnyConnection>;
 
 /// Where the tables are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,23 +94,30 @@ impl StoreBackend {
         Ok(options.disable_statement_logging())
     }
 
-    /// Opens connections. The pool belongs to the runtime that it is opened in.
+    /// Opens a pool with one connection.
     pub(super) async fn open_pool(
         self,
         options: &AnyConnectOptions,
         purpose: ConnectionPurpose,
-    ) -> Result<AnyPool, StoreError> {
+    ) -> Result<StorePool, StoreError> {
         let statements = self.session_settings(purpose);
-        let pool = AnyPoolOptions::new()
-            .max_connections(self.connections_max(purpose))
-            .min_connections(1)
-            .acquire_timeout(self.statement_timeout().unwrap_or(ACQUIRE_TIMEOUT))
-            // A file has no connection that could break; the test would be a statement more for each caller.
-            .test_before_acquire(self != Self::Sqlite)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .after_connect(move |connection, _| Box::pin(apply_settings(connection, statements)));
-        Ok(pool.connect_with(options.clone()).await?)
+        let pool_options = PoolOptions {
+            connections_max: self.connections_max(purpose),
+            acquire_timeout: self.statement_timeout().unwrap_or(ACQUIRE_TIMEOUT),
+            can_break: self != Self::Sqlite,
+        };
+        let options = options.clone();
+        let pool = ConnectionPool::new(pool_options, move || {
+            let options = options.clone();
+            async move {
+                let mut connection = AnyConnection::connect_with(&options).await?;
+                apply_settings(&mut connection, statements).await?;
+                Ok(connection)
+            }
+            .boxed()
+        });
+        drop(pool.acquire().await?);
+        Ok(pool)
     }
 
     /// Writers of groups that run at a time.
@@ -113,7 +125,7 @@ impl StoreBackend {
         if self == Self::Sqlite { 1 } else { DATABASE_GROUP_WRITERS }
     }
 
-    fn connections_max(self, purpose: ConnectionPurpose) -> u32 {
+    fn connections_max(self, purpose: ConnectionPurpose) -> usize {
         match (self, purpose) {
             (_, ConnectionPurpose::Follow)
             | (Self::Sqlite, ConnectionPurpose::Write | ConnectionPurpose::WriteGroups) => 1,
@@ -164,7 +176,9 @@ WHERE name IN (
 /// [`FOLLOWER_TIMEOUT`] as PostgreSQL's settings.
 const LONG_TIMEOUTS: &str = "
 SELECT set_config(name, '10s', false) FROM pg_settings
-WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout')";
+WHERE name IN (
+    'statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'client_connection_check_interval'
+)";
 
 /// A statement with the rows of many callers is planned each time: a plan that is kept from a small table reads the whole table when that has
 /// grown, and a rush is over before PostgreSQL has counted the rows.

@@ -4,11 +4,12 @@
 
 use super::StoreError;
 use super::damage::DamageListener;
+use super::pools::{FOLLOWER_TIMEOUT, StorePool};
 use super::timeout::{WithTimeout, with_timeout};
 use super::write_state::WriteState;
 use super::write_turn::{WriteTurn, WriteTurns};
-use sqlx::pool::PoolConnection;
-use sqlx::{Any, AnyConnection, AnyPool, Executor};
+use connection_pool::PooledConnection;
+use sqlx::{AnyConnection, Executor};
 use std::time::Duration;
 
 const SQLITE: &str = "SQLite";
@@ -17,7 +18,7 @@ const SQLITE: &str = "SQLite";
 #[derive(Debug)]
 pub struct StoreTransaction {
     /// `None` when it has ended.
-    connection: Option<PoolConnection<Any>>,
+    connection: Option<PooledConnection<AnyConnection>>,
     /// Given back when the transaction has ended in the file, too.
     turn: Option<WriteTurn>,
     timeout: Option<Duration>,
@@ -28,7 +29,7 @@ pub struct StoreTransaction {
 impl StoreTransaction {
     /// Begins on a connection of the pool.
     pub(super) async fn begin(
-        pool: &AnyPool,
+        pool: &StorePool,
         turns: &WriteTurns,
         timeout: Option<Duration>,
         damage: DamageListener,
@@ -37,7 +38,8 @@ impl StoreTransaction {
         damage.check_writable()?;
         let turn = turns.wait().await;
         let acquired = with_timeout(timeout, pool.acquire()).await;
-        let connection = acquired.inspect_err(|error| writes.check_error(error))?;
+        let mut connection = acquired.inspect_err(|error| writes.check_error(error))?;
+        connection.enter_transaction();
         // SQLite refuses at once to let a transaction write that has read before another connection wrote: it waits before it reads.
         let begin = if connection.backend_name() == SQLITE { "BEGIN IMMEDIATE" } else { "BEGIN" };
         let mut transaction = Self { connection: Some(connection), turn, timeout, damage, writes };
@@ -104,12 +106,13 @@ impl StoreTransaction {
     async fn end(mut self, statement: &'static str) -> Result<(), StoreError> {
         let Some(mut connection) = self.connection.take() else { return Ok(()) };
         let ended = with_timeout(self.timeout, connection.execute(statement)).await;
-        if let Err(error) = &ended {
-            self.damage.check_error(error);
-            self.writes.check_error(error);
-            connection.close_on_drop();
+        if let Err(error) = ended {
+            self.damage.check_error(&error);
+            self.writes.check_error(&error);
+            connection.discard();
+            return Err(error.into());
         }
-        ended?;
+        connection.mark_replied(&ended);
         Ok(())
     }
 
@@ -128,18 +131,18 @@ impl StoreTransaction {
 impl Drop for StoreTransaction {
     fn drop(&mut self) {
         let Some(mut connection) = self.connection.take() else { return };
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => {
-                let (timeout, turn) = (self.timeout, self.turn.take());
-                runtime.spawn(async move {
-                    let _turn = turn;
-                    if with_timeout(timeout, connection.execute("ROLLBACK")).await.is_err() {
-                        connection.close_on_drop();
-                    }
-                });
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return connection.discard() };
+        // Also where statements have no limit: a database that does not respond must not keep the connection.
+        let timeout = self.timeout.or((connection.backend_name() != SQLITE).then_some(FOLLOWER_TIMEOUT));
+        let turn = self.turn.take();
+        runtime.spawn(async move {
+            let _turn = turn;
+            let undone = with_timeout(timeout, connection.execute("ROLLBACK")).await;
+            if undone.is_err() {
+                return connection.discard();
             }
-            Err(_) => connection.close_on_drop(),
-        }
+            connection.mark_replied(&undone);
+        });
     }
 }
 

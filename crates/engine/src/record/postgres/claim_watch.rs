@@ -20,7 +20,9 @@ pub(super) fn watch_claim(reader: &PostgresReader, holder: &str) -> watch::Recei
             tokio::time::sleep(POLL_INTERVAL).await;
             let looked = with_timeout(ANSWER_TIMEOUT, async {
                 let mut connection = pool.acquire().await?;
-                find_own_epoch(&mut connection, &holder).await
+                let epoch = find_own_epoch(&mut connection, &holder).await;
+                connection.mark_replied(&epoch);
+                epoch
             });
             match looked.await {
                 Ok(Some(_)) => {}

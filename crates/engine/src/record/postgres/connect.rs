@@ -49,22 +49,12 @@ impl PostgresAddress {
         Ok(Self(options))
     }
 
-    pub(super) fn options(&self) -> &PgConnectOptions {
-        &self.0
-    }
-
-    /// A new connection. It waits as long as the network does: give it a timeout.
+    /// A new connection, with its timeouts and durability. It waits as long as the network does: give it a timeout.
     pub(super) async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
         let mut connection = self.0.connect().await?;
-        apply_session_settings(&mut connection).await?;
+        connection.execute(SESSION_SETTINGS).await?;
         Ok(connection)
     }
-}
-
-/// Sets a new connection's timeouts and durability.
-pub(super) async fn apply_session_settings(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    connection.execute(SESSION_SETTINGS).await?;
-    Ok(())
 }
 
 /// The result of `work`, or an error when it takes longer.

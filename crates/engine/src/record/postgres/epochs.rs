@@ -9,7 +9,7 @@ use crate::batch::Epoch;
 use crate::record::{EpochStore, ReadError, RecordError};
 use futures::future::BoxFuture;
 use sale::SaleId;
-use sqlx::Row;
+use sqlx::{Connection as _, Row};
 use std::sync::Arc;
 
 /// The pool's connections are read-only by default.
@@ -78,7 +78,10 @@ impl EpochStore for PostgresEpochs {
     fn raise_epoch(&self, sale: SaleId) -> BoxFuture<'_, Result<Epoch, ReadError>> {
         let pool = self.reader.pool().clone();
         Box::pin(self.reader.runtime().run(with_timeout(ANSWER_TIMEOUT, async move {
-            let mut transaction = pool.begin_with(BEGIN).await?;
+            let mut connection = pool.acquire().await?;
+            // sqlx does not undo a transaction that is dropped before its beginning was replied to.
+            connection.enter_transaction();
+            let mut transaction = connection.begin_with(BEGIN).await?;
             let no = match sqlx::query_scalar::<_, i64>(NUMBER)
                 .bind(sale.0.to_string())
                 .fetch_optional(&mut *transaction)
@@ -92,7 +95,9 @@ impl EpochStore for PostgresEpochs {
             };
             sqlx::query(LOCK).bind(no).execute(&mut *transaction).await?;
             let epoch: i64 = sqlx::query_scalar(RAISE).bind(no).fetch_one(&mut *transaction).await?;
-            transaction.commit().await?;
+            let committed = transaction.commit().await;
+            connection.mark_replied(&committed);
+            committed?;
             Ok(Epoch(epoch.cast_unsigned()))
         })))
     }

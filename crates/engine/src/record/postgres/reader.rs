@@ -1,7 +1,7 @@
 //! Reads the ledger a page at a time: for followers, for the fold at the start, for `doorbuster verify`. Checks every row's
 //! checksum. It never writes, and claims nothing.
 
-use super::connect::{PostgresAddress, apply_session_settings, with_timeout};
+use super::connect::{PostgresAddress, with_timeout};
 use super::runtime::PgRuntime;
 use super::{ANSWER_TIMEOUT, schema};
 use crate::record::row::{
@@ -9,15 +9,17 @@ use crate::record::row::{
     row_key, sale_checksum, sale_number,
 };
 use crate::record::{LedgerPage, LedgerReader, ReadError, SaleNumber};
+use connection_pool::{ConnectionPool, PoolOptions};
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use sale::{EventSeq, LedgerEntry, SaleId};
-use sqlx::postgres::{PgPool, PgPoolOptions, PgRow};
+use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Executor, Row};
 use std::collections::HashMap;
 use tokio::sync::mpsc;
 
 /// Readers at a time: a fold, which reads two pages at once, a follower or two, and requests that list events.
-const CONNECTIONS_MAX: u32 = 6;
+const CONNECTIONS_MAX: usize = 6;
 
 const SALES: &str = "SELECT no, id::TEXT AS id, crc FROM ledger_sales ORDER BY no";
 
@@ -44,8 +46,10 @@ SET enable_sort = off";
 
 pub struct PostgresReader {
     runtime: PgRuntime,
-    pool: PgPool,
+    pool: LedgerPool,
 }
+
+pub(super) type LedgerPool = ConnectionPool<PgConnection>;
 
 impl PostgresReader {
     /// Opens the ledger in the database.
@@ -54,23 +58,25 @@ impl PostgresReader {
     /// When there is none, or the database cannot be reached.
     pub async fn open(address: &PostgresAddress) -> Result<Self, ReadError> {
         let runtime = PgRuntime::start().map_err(|error| ReadError::Store(Box::new(error)))?;
-        let options = PgPoolOptions::new()
-            .max_connections(CONNECTIONS_MAX)
-            .acquire_timeout(ANSWER_TIMEOUT)
-            .after_connect(|connection, _| {
-                Box::pin(async {
-                    apply_session_settings(connection).await?;
-                    connection.execute(PLANNER_SETTINGS).await?;
-                    Ok(())
-                })
-            });
-        let guard = runtime.handle().enter();
-        let pool = options.connect_lazy_with(address.options().clone());
-        drop(guard);
-        let entered = address.clone();
-        // On a connection outside of the pool: the pool would report only a timeout.
-        let check = async move { schema::check_format(&mut entered.connect().await?).await };
+        let options = PoolOptions {
+            connections_max: CONNECTIONS_MAX,
+            acquire_timeout: ANSWER_TIMEOUT,
+            can_break: true,
+        };
+        let checked = address.clone();
+        // On a connection outside of the pool, which would try again for as long as this is to take.
+        let check = async move { schema::check_format(&mut checked.connect().await?).await };
         runtime.run(with_timeout(ANSWER_TIMEOUT, check)).await?;
+        let address = address.clone();
+        let pool = ConnectionPool::new(options, move || {
+            let address = address.clone();
+            async move {
+                let mut connection = address.connect().await?;
+                connection.execute(PLANNER_SETTINGS).await?;
+                Ok(connection)
+            }
+            .boxed()
+        });
         Ok(Self { runtime, pool })
     }
 
@@ -95,7 +101,7 @@ impl PostgresReader {
         &self.runtime
     }
 
-    pub(super) fn pool(&self) -> &PgPool {
+    pub(super) fn pool(&self) -> &LedgerPool {
         &self.pool
     }
 }
@@ -167,7 +173,7 @@ impl LedgerReader for PostgresReader {
 /// Reads every row in the order of keys and sends the events on. Each page is a statement of its own, so that a slow receiver
 /// holds no snapshot open.
 async fn scan_pages(
-    pool: &PgPool,
+    pool: &LedgerPool,
     pages: &mpsc::Sender<Result<LedgerPage, ReadError>>,
 ) -> Result<(), ReadError> {
     let mut names: HashMap<i64, SaleId> = HashMap::new();
@@ -199,7 +205,7 @@ async fn scan_pages(
 }
 
 async fn fetch_rows(
-    pool: &PgPool,
+    pool: &LedgerPool,
     (after, before): (i64, i64),
     limit: usize,
 ) -> Result<Vec<PgRow>, ReadError> {
@@ -215,11 +221,11 @@ fn push_row(page: &mut LedgerPage, last: EventSeq, row: &PgRow) -> Result<EventS
     push_entry(page, last, key, read)
 }
 
-async fn fetch_sales(pool: &PgPool) -> Result<Vec<(i64, SaleId)>, ReadError> {
+async fn fetch_sales(pool: &LedgerPool) -> Result<Vec<(i64, SaleId)>, ReadError> {
     sqlx::query(SALES).fetch_all(pool).await?.iter().map(decode_sale).collect()
 }
 
-async fn find_sale_number(pool: &PgPool, sale: SaleId) -> Result<Option<i64>, ReadError> {
+async fn find_sale_number(pool: &LedgerPool, sale: SaleId) -> Result<Option<i64>, ReadError> {
     let row = sqlx::query(FIND_SALE).bind(sale.0.to_string()).fetch_optional(pool).await?;
     Ok(row.as_ref().map(decode_sale).transpose()?.map(|(no, _)| no))
 }
