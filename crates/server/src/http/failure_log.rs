@@ -28,8 +28,9 @@ static LIMITER: FailureLimiter = FailureLimiter(Mutex::new(Vec::new()));
 static TIMER: LazyLock<WorkTimer> = LazyLock::new(WorkTimer::start);
 
 /// Does `work`, whose failures are logged with the name of the request.
-pub async fn name_failures<T>(request: RequestName, work: impl Future<Output = T>) -> T {
-    REQUEST.scope(request, work).await
+pub fn name_failures<T>(request: RequestName, work: impl Future<Output = T>) -> impl Future<Output = T> {
+    // Not an `async fn`: that would hold `work` twice, and each request moves it.
+    REQUEST.scope(request, work)
 }
 
 /// Prepares `work` for a task of its own: its failures are logged with the name of the request that this is called in, if there is one.

@@ -185,6 +185,16 @@ pub(super) async fn claim_units(
     if !is_native_guest(buyer) {
         return Ok(Ok(None));
     }
+    // In a box, so that it does not enlarge what the requests of all buyers move.
+    Box::pin(claim_guest_units(shop, (sale, buyer), quantity, limit_per_buyer)).await
+}
+
+async fn claim_guest_units(
+    shop: &Shop,
+    (sale, buyer): (SaleId, BuyerId),
+    quantity: u32,
+    limit_per_buyer: u32,
+) -> Result<Result<Option<AddressLock<'_>>, Refusal>, EngineError> {
     let tables_failed = |error: StoreError| {
         let error = &error as &dyn std::error::Error;
         tracing::warn!(

@@ -326,3 +326,21 @@ pub async fn list(
     orders.truncate(limit as usize);
     Ok(orders)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::line;
+    use super::*;
+
+    /// Bytes of what a call keeps while it waits. The call is not made.
+    fn future_len<T, F: Future>(_: impl FnOnce(T) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn what_each_purchase_and_join_moves_stays_small() {
+        // A rare case that waits for the tables belongs in a box: without them these were 8,144 and 968.
+        assert!(future_len(|(shop, request): (&'static Shop, _)| reserve(shop, request)) < 3_000);
+        assert!(future_len(|(shop, sale, buyer): (&'static Shop, _, _)| line::join(shop, sale, buyer)) < 800);
+    }
+}

@@ -72,10 +72,14 @@ pub async fn find_or_refresh(shop: &Shop, id: SaleId) -> Option<ListedSale> {
     if let Some(sale) = find(shop, id) {
         return Some(sale);
     }
-    if shop.catalogue.listing(id).is_none() {
-        shop.catalogue.refresh_for_miss(&shop.store).await;
-    }
-    load_view(shop, shop.catalogue.listing(id)?).await
+    let refreshed = async {
+        if shop.catalogue.listing(id).is_none() {
+            shop.catalogue.refresh_for_miss(&shop.store).await;
+        }
+        load_view(shop, shop.catalogue.listing(id)?).await
+    };
+    // Rare and large: in a box it does not enlarge what each request moves.
+    Box::pin(refreshed).await
 }
 
 /// [`find_named`], also for a sale that another process has just made.
@@ -83,10 +87,13 @@ pub async fn find_named_or_refresh(shop: &Shop, id_or_slug: &str) -> Option<List
     if let Some(sale) = find_named(shop, id_or_slug) {
         return Some(sale);
     }
-    if shop.catalogue.find(id_or_slug).is_none() {
-        shop.catalogue.refresh_for_miss(&shop.store).await;
-    }
-    load_view(shop, shop.catalogue.find(id_or_slug)?).await
+    let refreshed = async {
+        if shop.catalogue.find(id_or_slug).is_none() {
+            shop.catalogue.refresh_for_miss(&shop.store).await;
+        }
+        load_view(shop, shop.catalogue.find(id_or_slug)?).await
+    };
+    Box::pin(refreshed).await
 }
 
 /// The slug of the sale that had this one before, while no sale has it now.
