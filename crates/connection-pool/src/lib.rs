@@ -51,7 +51,7 @@ pub struct PoolOptions {
 /// Connections that are opened when they are needed and then kept. Clones share them. A connection belongs to the runtime in which it was
 /// opened by [`ConnectionPool::acquire`], and stops working when that ends.
 pub struct ConnectionPool<C: Connection> {
-    pool: Pool<Connector<C>>,
+    pool: Pool<PoolConnector<C>>,
 }
 
 impl<C: Connection> Clone for ConnectionPool<C> {
@@ -68,7 +68,7 @@ impl<C: Connection> fmt::Debug for ConnectionPool<C> {
 }
 
 /// Opens connections and tests them.
-struct Connector<C> {
+struct PoolConnector<C> {
     connect: Box<dyn Fn() -> BoxFuture<'static, Result<C, Error>> + Send + Sync>,
     options: PoolOptions,
     is_closed: AtomicBool,
@@ -101,7 +101,7 @@ enum EntryState {
 /// A connection for one caller, which goes back to the pool when it is dropped.
 pub struct PooledConnection<C: Connection + 'static> {
     /// `None` when it was given back.
-    slot: Option<Object<Connector<C>>>,
+    slot: Option<Object<PoolConnector<C>>>,
     options: PoolOptions,
 }
 
@@ -120,7 +120,7 @@ impl<C: Connection + 'static> ConnectionPool<C> {
         options: PoolOptions,
         connect: impl Fn() -> BoxFuture<'static, Result<C, Error>> + Send + Sync + 'static,
     ) -> Self {
-        let connector = Connector {
+        let connector = PoolConnector {
             connect: Box::new(connect),
             options,
             is_closed: AtomicBool::new(false),
@@ -238,8 +238,8 @@ impl<C: Connection + 'static> PooledConnection<C> {
         }
     }
 
-    /// Has the connection closed, and not given back, unless [`PooledConnection::mark_replied`] is told of the end of the transaction that
-    /// the caller is about to begin with a statement.
+    /// To be called before a statement that begins a transaction. When the connection is dropped before
+    /// [`PooledConnection::mark_replied`] was called for the end of that transaction, it is closed.
     pub fn enter_transaction(&mut self) {
         self.entry_mut().state = EntryState::InTransaction;
     }
@@ -260,7 +260,7 @@ impl<C: Connection + 'static> PooledConnection<C> {
 }
 
 /// Closes the connection of a slot, and then frees the slot.
-async fn close_slot<C: Connection>(mut slot: Object<Connector<C>>, options: PoolOptions) {
+async fn close_slot<C: Connection>(mut slot: Object<PoolConnector<C>>, options: PoolOptions) {
     close(slot.connection.take(), options).await;
     drop(Object::take(slot));
 }
@@ -277,7 +277,7 @@ impl<C: Connection + 'static> Deref for PooledConnection<C> {
 }
 
 impl<C: Connection + 'static> DerefMut for PooledConnection<C> {
-    /// What is done with it has no reply until [`PooledConnection::mark_replied`] is told so.
+    /// From now on the connection counts as one that has not replied, until [`PooledConnection::mark_replied`] is called.
     fn deref_mut(&mut self) -> &mut C {
         let entry = self.entry_mut();
         if entry.state == EntryState::Replied {
@@ -386,7 +386,7 @@ where
 type RowOf<C> = <<C as Connection>::Database as Database>::Row;
 type FetchedOf<C> = Either<<<C as Connection>::Database as Database>::QueryResult, RowOf<C>>;
 
-impl<C: Connection> Manager for Connector<C> {
+impl<C: Connection> Manager for PoolConnector<C> {
     type Type = PoolEntry<C>;
     type Error = Error;
 
