@@ -294,7 +294,7 @@ impl<C: Connection + 'static> Drop for PooledConnection<C> {
             return;
         }
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            // The next caller tests it.
+            // A transaction is closed; any other connection is tested by the next caller.
             if slot.state == EntryState::InTransaction {
                 drop(Object::take(slot));
             }
