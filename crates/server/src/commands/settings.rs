@@ -97,7 +97,7 @@ pub struct Serve {
     /// Whether requests are limited.
     #[arg(long, env = "DOORBUSTER_LIMITS", value_enum, default_value = "on")]
     pub limits: OnOff,
-    /// Sign-ups, sign-ins and new passwords from an address, in a time.
+    /// Sign-ups, sign-ins, new passwords, visits of guests, mailed links and codes, and searches for a guest's order from an address, in a time.
     #[arg(long, env = "DOORBUSTER_LIMIT_AUTH", default_value = "100/15m", value_name = "COUNT/TIME")]
     pub limit_auth: RateLimit,
     /// Refreshes of sessions by a buyer (or from an address without a valid access token), in a time.
