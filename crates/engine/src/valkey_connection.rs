@@ -8,11 +8,15 @@ use redis::{
 };
 use redis::{RedisError, ServerErrorKind, Value};
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// The address of a server: `redis://host:port/` or `rediss://…`; any node of a cluster.
+/// The address of a server: `redis://host:port/` or `rediss://…`; any node of a cluster. Clones share what is known of the cluster.
 #[derive(Clone)]
-pub struct ValkeyAddress(ConnectionInfo);
+pub struct ValkeyAddress {
+    info: ConnectionInfo,
+    cluster_nodes: Arc<Mutex<Vec<ValkeyNode>>>,
+}
 
 impl fmt::Debug for ValkeyAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -57,13 +61,13 @@ impl ValkeyAddress {
         let info = text.into_connection_info().map_err(|_| BadValkeyAddress)?;
         // A command is one small write: it is sent at once.
         let tcp = info.tcp_settings().clone().set_nodelay(true);
-        Ok(Self(info.set_tcp_settings(tcp)))
+        Ok(Self { info: info.set_tcp_settings(tcp), cluster_nodes: Arc::default() })
     }
 
     /// The node that the address names.
     #[must_use]
     pub fn node(&self) -> ValkeyNode {
-        match self.0.addr() {
+        match self.info.addr() {
             ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
                 ValkeyNode { host: host.clone(), port: *port }
             }
@@ -75,14 +79,25 @@ impl ValkeyAddress {
     #[must_use]
     pub fn with_node(&self, node: &ValkeyNode) -> Self {
         let (host, port) = (node.host.clone(), node.port);
-        let address = match self.0.addr().clone() {
+        let address = match self.info.addr().clone() {
             ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
                 ConnectionAddr::TcpTls { host, port, insecure, tls_params }
             }
             ConnectionAddr::Tcp(..) => ConnectionAddr::Tcp(host, port),
             other => other,
         };
-        Self(self.0.clone().set_addr(address))
+        Self { info: self.info.clone().set_addr(address), cluster_nodes: Arc::clone(&self.cluster_nodes) }
+    }
+
+    /// The nodes of the cluster, as one of them listed them last; none where there is no cluster.
+    #[must_use]
+    pub fn cluster_nodes(&self) -> Vec<ValkeyNode> {
+        self.cluster_nodes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps the nodes of the cluster for all clones.
+    pub fn keep_cluster_nodes(&self, nodes: Vec<ValkeyNode>) {
+        *self.cluster_nodes.lock().unwrap_or_else(PoisonError::into_inner) = nodes;
     }
 
     /// Opens a connection; its clones share it.
@@ -93,7 +108,7 @@ impl ValkeyAddress {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(timeouts.connect))
             .set_response_timeout(Some(timeouts.response));
-        Client::open(self.0.clone())?.get_multiplexed_async_connection_with_config(&config).await
+        Client::open(self.info.clone())?.get_multiplexed_async_connection_with_config(&config).await
     }
 }
 
@@ -175,6 +190,22 @@ pub fn redirected_node(error: &RedisError, asked: &ValkeyNode) -> Option<ValkeyN
     Some(ValkeyNode { host: host.to_owned(), port: port.parse().ok()? })
 }
 
+/// The nodes that work, in the text that `CLUSTER NODES` returns to a client of `asked`.
+#[must_use]
+pub fn parse_cluster_nodes(text: &str, asked: &ValkeyNode) -> Vec<ValkeyNode> {
+    // A line begins with the node's id, its address as `host:port@port-of-the-bus`, perhaps `,hostname`, and its flags.
+    let nodes = text.lines().filter_map(|line| {
+        let mut fields = line.split_ascii_whitespace().skip(1);
+        let (address, flags) = (fields.next()?, fields.next()?);
+        let is_away = flags.split(',').any(|flag| ["fail", "fail?", "noaddr", "handshake"].contains(&flag));
+        let (address, _) = address.split_once('@').filter(|_| !is_away)?;
+        let (host, port) = address.rsplit_once(':')?;
+        let host = if host.is_empty() { &asked.host } else { host };
+        Some(ValkeyNode { host: host.to_owned(), port: port.parse().ok()? })
+    });
+    nodes.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,7 +229,7 @@ mod tests {
         let address = ValkeyAddress::parse("redis://ada:tulip@one:6379/").unwrap();
         let other = ValkeyNode { host: "two".to_owned(), port: 7000 };
         let moved = address.with_node(&other);
-        assert_eq!((moved.node(), moved.0.redis_settings().password()), (other, Some("tulip")));
+        assert_eq!((moved.node(), moved.info.redis_settings().password()), (other, Some("tulip")));
     }
 
     #[test]
@@ -208,6 +239,20 @@ mod tests {
         assert_eq!(parse_memory(text), Some(memory));
         assert_eq!(parse_memory("used_memory:many\r\nmaxmemory:0"), None);
         assert_eq!(parse_memory(""), None);
+    }
+
+    #[test]
+    fn the_nodes_of_a_cluster_that_work_are_read_from_its_own_words() {
+        let text = "07c3 10.0.0.1:6379@16379,one.internal myself,master - 0 0 1 connected 0-5460\n\
+                    67ed :6380@16380 slave 07c3 0 1 1 connected\n\
+                    292f fd00::2:6379@16379 master - 0 1 2 connected 5461-10922\n\
+                    6ec2 10.0.0.3:6379@16379 master,fail - 0 1 3 disconnected 10923-16383\n\
+                    824f :0@0 master,noaddr - 0 0 4 disconnected\n\
+                    broken\n";
+        let asked = ValkeyNode { host: "10.0.0.1".to_owned(), port: 6379 };
+        let nodes: Vec<String> =
+            parse_cluster_nodes(text, &asked).iter().map(ValkeyNode::to_string).collect();
+        assert_eq!(nodes, ["10.0.0.1:6379", "10.0.0.1:6380", "fd00::2:6379"]);
     }
 
     #[test]

@@ -208,6 +208,27 @@ impl RedisCluster {
     pub fn url(&self) -> String {
         self.servers[0].url()
     }
+
+    /// Adds a replica of the first node, and waits until all nodes know it.
+    ///
+    /// # Panics
+    /// When it does not become one.
+    #[must_use]
+    pub fn add_replica(&self) -> RedisServer {
+        let replica = RedisServer::start_on(ReservedPort::reserve_with_bus(), &["--cluster-enabled", "yes"]);
+        let first = &self.servers[0];
+        let redis::Value::BulkString(id) = first.request(&["CLUSTER", "MYID"]) else {
+            panic!("a node has an id")
+        };
+        first.request(&["CLUSTER", "MEET", "127.0.0.1", &replica.port().to_string()]);
+        let nodes = format!("cluster_known_nodes:{}", self.servers.len() + 1);
+        for server in self.servers.iter().chain([&replica]) {
+            server.wait_for_replies(&["CLUSTER", "INFO"], &["cluster_state:ok", &nodes]);
+        }
+        replica.request(&["CLUSTER", "REPLICATE", &String::from_utf8_lossy(&id)]);
+        replica.wait_for_replies(&["INFO", "replication"], &["role:slave", "master_link_status:up"]);
+        replica
+    }
 }
 
 #[cfg(test)]

@@ -175,15 +175,14 @@ impl ValkeyDecider {
         deciding.plan.add_ticks(self.poll_sales(now).await);
         self.run_plan(&mut deciding).await;
         if deciding.plan.has_orders_not_found() {
-            // The ids of orders that an earlier version made do not name their sale.
-            deciding.plan.search_orders_in(self.sales.keys().copied());
-            self.run_plan(&mut deciding).await;
-        }
-        if deciding.plan.has_orders_not_found() {
             // Another process may have announced a sale since.
             let fresh = self.listing.wait_for_new_sales(now, &self.epochs, &self.sales).await;
-            deciding.plan.search_orders_in(fresh.into_iter());
+            deciding.plan.search_orders_in(&fresh);
             self.run_plan(&mut deciding).await;
+        }
+        if self.is_unavailable && self.sales.is_empty() {
+            // No sale is called regularly that would show when the server answers again.
+            self.is_unavailable = self.library.server_time().await.is_err();
         }
         if !self.is_unavailable {
             self.skew.refresh(now, &mut self.library).await;

@@ -13,6 +13,7 @@ use engine::decide::{BatchDecider, Reply, Request};
 use engine::record::LedgerRecorder;
 use sale::{AdmissionMode, Command, Refusal, SaleCounters, SaleId, SaleState};
 use test_servers::redis::{RedisCluster, RedisServer};
+use test_servers::wait::{HANG_LIMIT, eventually};
 use uuid::Uuid;
 
 /// Buys the last of three units and checks that the server's state agrees with the ledger. The caller has sold two before the
@@ -316,4 +317,79 @@ async fn a_cluster_spreads_the_sales() {
     for sale in sales {
         assert_eq!(process.outbox.read_items(sale, 1).await.unwrap(), vec![]);
     }
+}
+
+#[tokio::test]
+async fn a_cluster_is_reached_through_a_replica_and_without_the_node_that_was_named() {
+    let cluster = RedisCluster::start(3);
+    let mut replica = cluster.add_replica();
+    let fixture = ValkeyFixture { server: RedisServer::start(), ledger: crate::ledger::Ledger::default() };
+    // As after a failover: the node that the settings name has returned as a replica.
+    let mut process = fixture.process_at(&replica.url(), "first").await;
+    let requests = |numbers: std::ops::Range<u64>| -> Vec<Request> {
+        let sale = |no| SaleId(Uuid::from_u64_pair(0xc1, no));
+        numbers.map(|no| Request::Command { sale: sale(no), command: announce(3) }).collect()
+    };
+    process.decide_and_record(START, &requests(1..13)).await;
+    assert_eq!(process.valkey.views().len(), 12, "every node is found");
+
+    replica.kill();
+    // The call that notices it fails; then the other nodes are asked where sales are that this process has not seen.
+    process.decide_with_retries(START, &requests(13..26)).await;
+    assert_eq!(process.valkey.views().len(), 25);
+}
+
+#[tokio::test]
+async fn a_process_without_sales_notices_that_its_server_answers_again() {
+    let mut fixture = ValkeyFixture::new();
+    let mut process = fixture.process("first").await;
+    fixture.server.kill();
+    assert!(process.decide(START, &[ask(announce(3))]).await.is_err());
+    assert!(process.valkey.is_unavailable());
+    fixture.server.restart();
+    eventually("the decider is available", HANG_LIMIT, async || {
+        process.decide(START, &[]).await.unwrap();
+        !process.valkey.is_unavailable()
+    })
+    .await;
+}
+
+/// A server whose library reads the time from a key, in seconds.
+struct ServerWithSetClock(RedisServer);
+
+impl ServerWithSetClock {
+    fn start(seconds: i64) -> Self {
+        let server = RedisServer::start();
+        let read_time = "call('TIME')";
+        assert_eq!(LIBRARY_SOURCE.matches(read_time).count(), 1);
+        let source = LIBRARY_SOURCE.replace(read_time, "call('HMGET', 'clock', 'seconds', 'micros')");
+        server.request(&["FUNCTION", "LOAD", &source]);
+        let server = Self(server);
+        server.set(seconds);
+        server
+    }
+
+    fn set(&self, seconds: i64) {
+        self.0.request(&["HSET", "clock", "seconds", &seconds.to_string(), "micros", "0"]);
+    }
+
+    /// How long a process has to wait for the claim of a sale, in milliseconds.
+    fn claim(&self, process: &str) -> i64 {
+        self.0.request_number(&["FCALL", "doorbuster_claim", "1", "sale", process])
+    }
+}
+
+#[test]
+fn the_time_of_the_sales_goes_on_when_the_servers_clock_is_set_back() {
+    let server = ServerWithSetClock::start(10_000);
+    assert_eq!(server.claim("first"), 0);
+    server.set(9_400);
+    assert_eq!(server.claim("second"), 2_000, "no time has passed");
+    server.set(9_401);
+    assert_eq!(server.claim("second"), 1_050, "5 % of the time make up for what was set back");
+    server.set(9_403);
+    assert_eq!(server.claim("second"), 0, "2.85 s have passed");
+    // By hours: then nobody has a claim any more.
+    server.set(1_000);
+    assert_eq!(server.claim("third"), 0);
 }

@@ -149,7 +149,7 @@ pub fn buyer(no: u64) -> BuyerId {
 }
 
 pub fn order(no: u64) -> OrderId {
-    OrderId(Uuid::from_u64_pair(0x0de, no))
+    OrderId::with_sale_suffix(Uuid::from_u64_pair(0x0de, no << 16), SALE)
 }
 
 /// Every buyer has one order and one key.

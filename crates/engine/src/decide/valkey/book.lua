@@ -4,7 +4,7 @@
 -- here decides. The order of the parts is book, sale, merchant, calls; they share their locals.
 
 -- Raised with every change of any part: a server keeps the newest library that any of its clients has loaded.
-local VERSION = 4
+local VERSION = 5
 
 -- Functions of Redis. They do not exist while the library is loaded: the first call binds them.
 local pack, unpack_bytes, sub, call, min, max, concat

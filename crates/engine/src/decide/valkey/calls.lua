@@ -9,9 +9,25 @@ local claims = {}
 -- How long a client may be silent before another may take its claim, in milliseconds.
 local CLAIM_MS = 2000
 
+-- By how much the server's clock may be set back, in milliseconds, and the part of passing time by which that is made up for.
+local STEP_BACK_MAX, SLEW = 3600000, 0.05
+-- The server's clock when it was last read, and by how much the time of the sales is ahead of it.
+local clock_ms, ahead_ms = 0, 0
+
+-- The time of the sales, in milliseconds: the server's clock, except that it goes on where that is set back. Otherwise no line would
+-- move, and no hold would end, until the clock had caught up with the last event of the sale.
 local function server_ms()
     local time = call('TIME')
-    return time[1] * 1000 + math.floor(time[2] / 1000)
+    local at = time[1] * 1000 + math.floor(time[2] / 1000)
+    local passed = at - clock_ms
+    if passed >= 0 then
+        ahead_ms = max(ahead_ms - passed * SLEW, 0)
+    else
+        ahead_ms = ahead_ms - passed
+        if ahead_ms > STEP_BACK_MAX then ahead_ms = 0 end
+    end
+    clock_ms = at
+    return at + math.floor(ahead_ms)
 end
 
 local function query_buyer(id)
@@ -184,7 +200,9 @@ end
 -- Claims the restoring of a sale. 0 when the caller has the claim, or how long to wait, in milliseconds.
 local function claim(names, args)
     local at, other = server_ms(), claims[names[1]]
-    if other and other.token ~= args[1] and at - other.at < CLAIM_MS then return max(CLAIM_MS - (at - other.at), 1) end
+    local silent_ms = other and other.token ~= args[1] and at - other.at
+    -- A time before the claim's is that of a clock that was set back by hours.
+    if silent_ms and silent_ms >= 0 and silent_ms < CLAIM_MS then return max(CLAIM_MS - silent_ms, 1) end
     claims[names[1]] = { token = args[1], at = at }
     return 0
 end

@@ -2,12 +2,12 @@
 //! there already, because loading makes the server forget which sales were restored.
 
 use super::error::ValkeyError;
-use crate::valkey_connection::{ValkeyNode, send_command};
+use crate::valkey_connection::{ValkeyNode, parse_cluster_nodes, send_command};
 use redis::aio::MultiplexedConnection;
 use redis::{RedisError, Value, cmd};
 
 /// Raised with every change of the Lua text.
-pub const LIBRARY_VERSION: u32 = 4;
+pub const LIBRARY_VERSION: u32 = 5;
 
 /// The library: its parts in their order.
 pub const LIBRARY_SOURCE: &str = concat!(
@@ -21,13 +21,22 @@ const LIBRARY_NAME: &str = "doorbuster";
 /// The line of the text that says its version.
 const VERSION_LINE: &str = "local VERSION = ";
 
-/// Checks that a server may be decided in, and loads the library if the server has none or an older one.
+/// Checks that a server may be decided in, and loads the library if the server has none or an older one. Returns the nodes of its cluster, none
+/// where there is no cluster.
 pub(super) async fn prepare_server(
     connection: &MultiplexedConnection,
     node: &ValkeyNode,
-) -> Result<(), ValkeyError> {
+) -> Result<Vec<ValkeyNode>, ValkeyError> {
     let info = send_command(connection.clone(), &cmd("INFO")).await?;
-    if let Some(what) = unfit_reason(&text_of(&info).unwrap_or_default()) {
+    let info = text_of(&info).unwrap_or_default();
+    let is_in_cluster = find_field(&info, "cluster_enabled") == Some("1");
+    let nodes = if is_in_cluster { list_cluster_nodes(connection, node).await? } else { Vec::new() };
+    if is_in_cluster && find_field(&info, "role") == Some("slave") {
+        // It answers each call with the name of the primary that has the key. The node that the settings name becomes a replica when it
+        // returns after another took its place.
+        return Ok(nodes);
+    }
+    if let Some(what) = unfit_reason(&info) {
         return Err(ValkeyError::Unfit { server: node.to_string(), what });
     }
     let mut list = cmd("FUNCTION");
@@ -39,7 +48,7 @@ pub(super) async fn prepare_server(
         return Err(ValkeyError::NewerLibrary { server: node.to_string(), theirs, ours: LIBRARY_VERSION });
     }
     if loaded.as_deref() == Some(LIBRARY_SOURCE) {
-        return Ok(());
+        return Ok(nodes);
     }
     let mut load = cmd("FUNCTION");
     load.arg("LOAD");
@@ -55,19 +64,30 @@ pub(super) async fn prepare_server(
         Err(error) if loaded.is_none() && already_exists(&error) => {}
         Err(error) => return Err(error.into()),
     }
-    Ok(())
+    Ok(nodes)
+}
+
+async fn list_cluster_nodes(
+    connection: &MultiplexedConnection,
+    node: &ValkeyNode,
+) -> Result<Vec<ValkeyNode>, ValkeyError> {
+    let mut list = cmd("CLUSTER");
+    let listed = send_command(connection.clone(), list.arg("NODES")).await?;
+    Ok(parse_cluster_nodes(&text_of(&listed).unwrap_or_default(), node))
 }
 
 fn already_exists(error: &RedisError) -> bool {
     error.detail().is_some_and(|detail| detail.contains("already exists"))
 }
 
+/// A field of the text that `INFO` returns.
+fn find_field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+}
+
 /// Why a server must not be decided in, from `INFO`.
 fn unfit_reason(info: &str) -> Option<String> {
-    let field = |name: &str| {
-        let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        line.map(|value| value.trim().to_owned())
-    };
+    let field = |name: &str| find_field(info, name).map(str::to_owned);
     let version = field("redis_version").unwrap_or_default();
     let major: u32 = version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0);
     if major < 7 {
@@ -119,7 +139,7 @@ mod tests {
     use super::*;
 
     /// The [`checksum`] of this version's text.
-    const SOURCE_CHECKSUM: u64 = 0x2fcd_2dfb_0b0f_f091;
+    const SOURCE_CHECKSUM: u64 = 0xb2ca_d38d_4db5_2b79;
 
     #[test]
     fn the_text_says_the_version_and_a_new_text_has_a_new_one() {

@@ -16,6 +16,9 @@ const LIST_INTERVAL_MS: i64 = 1_000;
 const FRESH_MS: i64 = 200;
 /// How long that caller waits.
 const LIST_TIMEOUT: Duration = Duration::from_millis(300);
+/// How long no caller waits after one has waited in vain: while the database is slow, look-ups of unknown orders must not hold up
+/// the decisions of all sales.
+const PATIENCE_INTERVAL_MS: i64 = 5_000;
 /// How often a running list is polled.
 const POLL_INTERVAL_MS: i64 = 20;
 
@@ -28,6 +31,8 @@ pub(super) struct SaleDiscovery {
     at: Timestamp,
     /// When to poll or list again.
     due: Timestamp,
+    /// Until then no caller waits.
+    impatient_until: Timestamp,
 }
 
 impl SaleDiscovery {
@@ -77,7 +82,9 @@ impl SaleDiscovery {
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
             };
-            let _late = tokio::time::timeout(LIST_TIMEOUT, finished).await;
+            if now >= self.impatient_until && tokio::time::timeout(LIST_TIMEOUT, finished).await.is_err() {
+                self.impatient_until = now.plus_ms(PATIENCE_INTERVAL_MS);
+            }
         }
         self.take_new_sales(now, epochs, known).await
     }

@@ -76,34 +76,42 @@ impl ValkeyNodes {
         Ok(())
     }
 
-    /// A connection to the node that has this key.
+    /// A connection to the node that has this key, or to one that says which has it.
     pub(super) async fn connection(&mut self, key: &str) -> Result<MultiplexedConnection, ValkeyError> {
         let node = self.find_node(key);
-        match self.connections.get_mut(&node) {
+        let error = match self.connection_to(&node).await {
+            Ok(connection) => return Ok(connection),
+            Err(error) => error,
+        };
+        // Another node may have the key by now.
+        self.key_nodes.remove(key);
+        let other = self.find_node(key);
+        if other == node { Err(error) } else { self.connection_to(&other).await }
+    }
+
+    async fn connection_to(&mut self, node: &ValkeyNode) -> Result<MultiplexedConnection, ValkeyError> {
+        match self.connections.get_mut(node) {
             Some(NodeConnection::Connected(connection)) => return Ok(connection.clone()),
             Some(NodeConnection::Reconnecting(task)) if !task.is_finished() => {
-                // Another node may have the key by now, and the first one says which.
-                self.key_nodes.remove(key);
                 return Err(ValkeyError::Unreachable { server: node.to_string() });
             }
             Some(NodeConnection::Reconnecting(task)) => {
                 if let Ok(connection) = task.await {
-                    self.keep_connection(node, connection.clone());
+                    self.keep_connection(node.clone(), connection.clone());
                     return Ok(connection);
                 }
             }
             None => {}
         }
         let timeouts = self.timeouts();
-        match connect_and_prepare(&self.address, &node, timeouts, CONNECT_TIMEOUT).await {
+        match connect_and_prepare(&self.address, node, timeouts, CONNECT_TIMEOUT).await {
             Ok(connection) => {
-                self.keep_connection(node, connection.clone());
+                self.keep_connection(node.clone(), connection.clone());
                 Ok(connection)
             }
             Err(error) => {
                 let task = tokio::spawn(reconnect_until_ready(self.address.clone(), node.clone(), timeouts));
-                self.connections.insert(node, NodeConnection::Reconnecting(task));
-                self.key_nodes.remove(key);
+                self.connections.insert(node.clone(), NodeConnection::Reconnecting(task));
                 Err(error)
             }
         }
@@ -139,9 +147,23 @@ impl ValkeyNodes {
         self.connections.remove(&node);
     }
 
-    /// The node that has this key, as far as is known.
+    /// The node that has this key, as far as is known. Any node of a cluster names the one that has it: while the first is away,
+    /// another one is asked.
     pub(super) fn find_node(&self, key: &str) -> ValkeyNode {
-        self.key_nodes.get(key).unwrap_or(&self.first).clone()
+        if let Some(node) = self.key_nodes.get(key) {
+            return node.clone();
+        }
+        if !self.is_away(&self.first) {
+            return self.first.clone();
+        }
+        let other = self.address.cluster_nodes().into_iter().find(|node| !self.is_away(node));
+        other.unwrap_or_else(|| self.first.clone())
+    }
+
+    /// Whether a node could not be reached when it was last needed, and cannot be yet.
+    fn is_away(&self, node: &ValkeyNode) -> bool {
+        let connection = self.connections.get(node);
+        matches!(connection, Some(NodeConnection::Reconnecting(task)) if !task.is_finished())
     }
 }
 
@@ -183,7 +205,8 @@ async fn connect_and_prepare(
 ) -> Result<MultiplexedConnection, ValkeyError> {
     let connecting = tokio::time::timeout(timeout, async {
         let connection = address.with_node(node).connect(timeouts).await?;
-        library::prepare_server(&connection, node).await?;
+        let cluster_nodes = library::prepare_server(&connection, node).await?;
+        address.keep_cluster_nodes(cluster_nodes);
         Ok(connection)
     });
     connecting.await.unwrap_or_else(|_| Err(ValkeyError::Unreachable { server: node.to_string() }))

@@ -20,8 +20,6 @@ pub(super) struct CallPlan<'a> {
     replies: Vec<Option<Reply>>,
     /// Orders found for requests that concern several sales.
     found: HashMap<usize, Vec<(SaleId, OrderView)>>,
-    /// Sales that were searched for an order.
-    asked_for_order: HashSet<(usize, SaleId)>,
     /// Requests that a server could not answer wholly.
     unanswered: HashSet<usize>,
 }
@@ -40,7 +38,6 @@ impl<'a> CallPlan<'a> {
             sale_indices: HashMap::new(),
             replies: requests.iter().map(|_| None).collect(),
             found: HashMap::new(),
-            asked_for_order: HashSet::new(),
             unanswered: HashSet::new(),
         };
         for (place, request) in requests.iter().enumerate() {
@@ -82,21 +79,18 @@ impl<'a> CallPlan<'a> {
     }
 
     /// Searches these sales, too, for orders that were not found so far.
-    pub(super) fn search_orders_in(&mut self, sales: impl Iterator<Item = SaleId>) {
-        for sale in sales {
-            for (place, request) in self.requests.iter().enumerate() {
-                if let Request::Order { order } = request
-                    && !self.found.contains_key(&place)
-                    && !self.asked_for_order.contains(&(place, sale))
-                {
-                    self.add_order_request(place, *order, sale);
-                }
+    pub(super) fn search_orders_in(&mut self, sales: &[SaleId]) {
+        for (place, request) in self.requests.iter().enumerate() {
+            let Request::Order { order } = request else { continue };
+            if self.found.contains_key(&place) {
+                continue;
             }
+            let may_have_it = sales.iter().filter(|sale| order.may_belong_to(**sale));
+            may_have_it.for_each(|sale| self.add_order_request(place, *order, *sale));
         }
     }
 
     fn add_order_request(&mut self, place: usize, order: OrderId, sale: SaleId) {
-        self.asked_for_order.insert((place, sale));
         self.add_request(sale, place, LibraryRequest::Order(order));
     }
 
