@@ -21,6 +21,7 @@ use super::routes::{Endpoint, RouteTable};
 use super::server::ConnectionLimit;
 use super::sockets::{self, SocketService};
 use super::{AppState, client_address, extract, provider_notices};
+use crate::auth::tokens::TokenError;
 use crate::telemetry::WorkTimer;
 use crate::telemetry::metrics::{Counter, Gauge, ServerMetrics};
 use axum::Router;
@@ -261,16 +262,12 @@ impl HttpEdge {
             return (reply, None);
         }
         let now = (self.app.shop.now)();
-        let caller = self.identify_caller(&request, peer, now);
+        let (caller, is_stranger) = self.identify_caller(&request, peer, now);
         let sockets = self.sockets.as_ref().filter(|_| request.uri().path().starts_with(sockets::PREFIX));
         let sockets = sockets.map(|sockets| (sockets, sockets.find_session(request.uri(), caller.address)));
         let shedding = match &sockets {
             Some((_, session)) => session.is_opening().then_some(SheddingClass::NewSocket),
-            // A token that has expired needs its 401, or its client would not renew it.
-            None if self.bearer_token(request.headers()).is_some() => {
-                endpoint.shedding.filter(|class| *class != SheddingClass::StrangerRead)
-            }
-            None => endpoint.shedding,
+            None => endpoint.shedding.filter(|class| is_stranger || *class != SheddingClass::StrangerRead),
         };
         if let Some(problem) = shedding.and_then(|class| self.app.shedder.refusal(class)) {
             return (problem.into_response(), None);
@@ -327,12 +324,20 @@ impl HttpEdge {
         problem.into_response()
     }
 
-    fn identify_caller<B>(&self, request: &Request<B>, peer: IpAddr, now: Timestamp) -> RequestCaller {
+    /// Who sends a request, and whether it is a stranger: without a token that was issued here. The client of one that has expired is no
+    /// stranger: it needs its 401, or it would not renew the token.
+    fn identify_caller<B>(
+        &self,
+        request: &Request<B>,
+        peer: IpAddr,
+        now: Timestamp,
+    ) -> (RequestCaller, bool) {
         let headers = request.headers();
         let address = client_address::resolve_address(peer, headers, &self.app.edge.trusted_proxies);
         let tokens = &self.app.shop.accounts.tokens;
-        let session = self.bearer_token(headers).and_then(|token| tokens.verify(token, now).ok());
-        RequestCaller { address, session }
+        let verified = self.bearer_token(headers).map(|token| tokens.verify(token, now));
+        let is_stranger = matches!(verified, None | Some(Err(TokenError::NotOurs)));
+        (RequestCaller { address, session: verified.and_then(Result::ok) }, is_stranger)
     }
 
     /// The token of the request. Some clients of dialects write the scheme twice.

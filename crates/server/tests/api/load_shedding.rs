@@ -83,8 +83,10 @@ async fn a_busy_shop_refuses_strangers_then_sockets_then_accounts_then_joins() {
 
     shop.fill(6).await;
     assert_shed(&shop.read_as_stranger().await);
+    let path = format!("/api/v1/flash-sales/{}", shop.sale);
+    assert_shed(&app.get_as("a-token-of-nobody", &path).await);
     assert_done(&shop.open_socket().await);
-    assert_done(&app.get_as(&shop.ada.access, &format!("/api/v1/flash-sales/{}", shop.sale)).await);
+    assert_done(&app.get_as(&shop.ada.access, &path).await);
 
     shop.fill(7).await;
     assert_shed(&shop.open_socket().await);
@@ -107,7 +109,7 @@ async fn a_busy_shop_refuses_strangers_then_sockets_then_accounts_then_joins() {
     assert_done(&app.get(&feed).await);
 
     app.wait_for_metrics(&[
-        r#"doorbuster_requests_shed_total{class="stranger_read"} 1"#,
+        r#"doorbuster_requests_shed_total{class="stranger_read"} 2"#,
         r#"doorbuster_requests_shed_total{class="new_socket"} 1"#,
         r#"doorbuster_requests_shed_total{class="new_account"} 2"#,
         r#"doorbuster_requests_shed_total{class="join"} 2"#,
