@@ -221,6 +221,12 @@ impl Engine {
         self.shared.metrics.taken_over.get() == 1
     }
 
+    /// Whether commands are decided and recorded here. While they are not, the published views may be old.
+    #[must_use]
+    pub fn is_working(&self) -> bool {
+        self.is_recording() && self.is_deciding() && !self.is_taken_over()
+    }
+
     /// Resolves when the pipeline takes no more requests: [`Self::begin_stop`] was called, or one of its stages has panicked.
     pub async fn wait_until_ended(&self) {
         self.shared.jobs.closed().await;

@@ -90,7 +90,10 @@ pub struct JoinResult {
 pub async fn join(shop: &Shop, sale: SaleId, buyer: BuyerId) -> Decision<JoinResult> {
     let now = shop.engine.now();
     let Some(view) = shop.engine.views().get(sale) else { return Err(EngineError::NoSuchSale) };
-    if let Some(refusal) = sale::refusal_for_every_join(now, &view.policy, view.phase(now)) {
+    // While this process decides or records nothing, its view may be old.
+    if shop.engine.is_working()
+        && let Some(refusal) = sale::refusal_for_every_join(now, &view.policy, view.phase(now))
+    {
         shop.attempts.record_refusal(sale, Some(buyer), "join", refusal.code(), now);
         return Ok(Err(refusal));
     }

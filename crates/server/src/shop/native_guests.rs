@@ -6,23 +6,32 @@ use super::group_commit::RowNotWritten;
 use super::guests::GuestOrigin;
 use super::mails::MailOutbox;
 use super::mails::tokens::{CODE_TRIES_MAX, TokenPurpose};
-use super::orders::{PricedOrder, with_price};
+use super::orders::{PricedOrder, refusal_for_all, with_price};
 use super::{Shop, ids};
 use crate::auth::Role;
 use crate::mail::language::BuyerLanguage;
 use crate::store::guests::{self, GuestRow};
 use crate::store::locks::AdvisoryLock;
 use crate::store::{StoreError, guest_orders, mail_tokens};
-use engine::EngineError;
+use engine::{EngineError, SaleView};
+use futures::future::try_join_all;
 use quick_cache::sync::Cache;
 use sale::{BuyerId, OrderId, Refusal, SaleId, Timestamp};
 use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
 use subtle::ConstantTimeEq;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, Semaphore, SemaphorePermit};
 use uuid::{Builder, Uuid};
 
 /// Locks of addresses in this process. Two addresses that share one wait for each other.
 const LOCKS: usize = 256;
+/// Locks of addresses that a process of a cluster holds at a time. Each takes one of the connections that write until its order is made, and
+/// half of them stay free for payments and everyone else.
+const CLUSTER_LOCKS: usize = 4;
+/// How long an order waits for one of them.
+const CLUSTER_LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often a guest's row is written again that others removed before the guest had the lock: there is one such guest in each instance.
+const INSERTS_MAX: usize = 8;
 /// Addresses of guests that are remembered, some 150 bytes each.
 const KNOWN_MAX: usize = 100_000;
 
@@ -48,6 +57,7 @@ pub struct GuestLimits {
     /// Whether new guests may come.
     pub is_on: bool,
     locks: Vec<Mutex<()>>,
+    cluster_locks: Semaphore,
     hasher: RandomState,
     addresses: Cache<BuyerId, String>,
 }
@@ -58,6 +68,7 @@ impl GuestLimits {
         Self {
             is_on,
             locks: (0..LOCKS).map(|_| Mutex::default()).collect(),
+            cluster_locks: Semaphore::new(CLUSTER_LOCKS),
             hasher: RandomState::new(),
             addresses: Cache::new(KNOWN_MAX),
         }
@@ -71,8 +82,20 @@ impl GuestLimits {
 
 /// The right to order for an address in a sale, until it is dropped.
 pub(super) struct AddressLock<'a> {
-    _cluster_lock: Option<AdvisoryLock>,
+    cluster_lock: Option<(AdvisoryLock, SemaphorePermit<'a>)>,
     _local_lock: MutexGuard<'a, ()>,
+}
+
+impl AddressLock<'_> {
+    /// Releases it when the order is made or refused. What was removed meanwhile is found and removed again where that fails.
+    pub(super) async fn release(self) {
+        if let Some((lock, _permit)) = self.cluster_lock
+            && let Err(error) = lock.commit().await
+        {
+            let error = &error as &dyn std::error::Error;
+            tracing::debug!(error, "guests without units were not removed");
+        }
+    }
 }
 
 /// Makes a guest for one visit. Its row is durable before its token is given away.
@@ -169,63 +192,137 @@ pub async fn find_order(
 }
 
 /// Whether a guest may order so many units more: the units of all guests of the address in this sale count together. Hold what it
-/// returns until the order is made, so that two guests of an address do not order at once. Other buyers pass.
+/// returns until the order is made, so that two guests of an address do not order at once, and release it then. Other buyers pass.
 ///
 /// A repeated request of a guest is refused, and not answered again, when another guest of the address has used the limit up meanwhile;
 /// the order is in the guest's list.
 ///
 /// # Errors
 /// When the engine or the tables do not answer: then no guest orders.
-pub(super) async fn claim_units(
-    shop: &Shop,
-    (sale, buyer): (SaleId, BuyerId),
+pub(super) async fn claim_units<'a>(
+    shop: &'a Shop,
+    view: &SaleView,
+    buyer: BuyerId,
     quantity: u32,
-    limit_per_buyer: u32,
-) -> Result<Result<Option<AddressLock<'_>>, Refusal>, EngineError> {
+) -> Result<Result<Option<AddressLock<'a>>, Refusal>, EngineError> {
     if !is_native_guest(buyer) {
         return Ok(Ok(None));
     }
     // In a box, so that it does not enlarge what the requests of all buyers move.
-    Box::pin(claim_guest_units(shop, (sale, buyer), quantity, limit_per_buyer)).await
+    let claimed = Box::pin(claim_guest_units(shop, view, buyer, quantity)).await;
+    claimed.map_err(|error| match error {
+        ClaimError::Engine(error) => error,
+        ClaimError::Store(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(
+                error,
+                "the orders of a guest's address could not be counted; the guest gets 503, and may ask again; check the database"
+            );
+            EngineError::StateUnknown
+        }
+    })
 }
 
-async fn claim_guest_units(
-    shop: &Shop,
-    (sale, buyer): (SaleId, BuyerId),
+/// Why it is not known whether a guest may order.
+enum ClaimError {
+    Engine(EngineError),
+    Store(StoreError),
+}
+
+impl From<EngineError> for ClaimError {
+    fn from(error: EngineError) -> Self {
+        Self::Engine(error)
+    }
+}
+
+impl From<StoreError> for ClaimError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+async fn claim_guest_units<'a>(
+    shop: &'a Shop,
+    view: &SaleView,
+    buyer: BuyerId,
     quantity: u32,
-    limit_per_buyer: u32,
-) -> Result<Result<Option<AddressLock<'_>>, Refusal>, EngineError> {
-    let tables_failed = |error: StoreError| {
-        let error = &error as &dyn std::error::Error;
-        tracing::warn!(
-            error,
-            "the orders of a guest's address could not be counted; the guest gets 503, and may ask again; check the database"
-        );
-        EngineError::StateUnknown
-    };
-    let Some(address) = find_address(shop, buyer).await.map_err(tables_failed)? else {
+) -> Result<Result<Option<AddressLock<'a>>, Refusal>, ClaimError> {
+    let sale = view.id;
+    // Where everyone is refused, a guest who has had no order needs no lock: there is none to repeat.
+    if let Some(refusal) = refusal_for_all(shop, view)
+        && !shop.engine.buyer(sale, buyer).await?.has_history
+    {
+        return Ok(Err(refusal));
+    }
+    let Some(address) = find_address(shop, buyer).await? else {
         return Ok(Err(Refusal::LimitReached));
     };
-    let local = shop.guest_limits.lock(sale, &address).await;
-    let cluster = if shop.tenancy.is_cluster() {
-        Some(shop.store.lock_address(&format!("{sale} {address}")).await.map_err(tables_failed)?)
-    } else {
-        None
-    };
-    let guests = guest_orders::insert(&shop.store, sale, &address, buyer).await.map_err(tables_failed)?;
-    let mut others = 0;
-    for guest in guests.into_iter().filter(|guest| *guest != buyer) {
-        let view = shop.engine.buyer(sale, guest).await?;
-        others += u64::from(view.held) + u64::from(view.owned);
-    }
-    if others > 0 {
-        let own = shop.engine.buyer(sale, buyer).await?;
-        let units = others + u64::from(own.held) + u64::from(own.owned) + u64::from(quantity);
-        if units > u64::from(limit_per_buyer) {
-            return Ok(Err(Refusal::LimitReached));
+    let _local_lock = shop.guest_limits.lock(sale, &address).await;
+    for _ in 0..INSERTS_MAX {
+        // Before the lock: each claim holds one connection at a time, or claims would wait for each other.
+        guest_orders::insert(&shop.store, sale, &address, buyer).await?;
+        let mut cluster_lock = lock_in_cluster(shop, sale, &address).await?;
+        let guests = guest_orders::list(&shop.store, sale, &address).await?;
+        if !guests.contains(&buyer) {
+            // The holder of the lock before saw that the guest had no units yet.
+            continue;
         }
+        let others = guests.into_iter().filter(|guest| *guest != buyer);
+        let views = others.map(async |guest| {
+            let view = shop.engine.buyer(sale, guest).await?;
+            Ok::<_, EngineError>((guest, u64::from(view.held) + u64::from(view.owned)))
+        });
+        let (with_units, without): (Vec<_>, Vec<_>) =
+            try_join_all(views).await?.into_iter().partition(|(_, units)| *units > 0);
+        // Each is looked at by every further order of the address.
+        let without: Vec<BuyerId> = without.into_iter().map(|(guest, _)| guest).collect();
+        remove_guests(shop, cluster_lock.as_mut(), (sale, &address), &without).await?;
+        let units_of_others: u64 = with_units.iter().map(|(_, units)| units).sum();
+        let lock = AddressLock { cluster_lock, _local_lock };
+        if units_of_others > 0 {
+            let own = shop.engine.buyer(sale, buyer).await?;
+            let units = units_of_others + u64::from(own.held) + u64::from(own.owned) + u64::from(quantity);
+            if units > u64::from(view.policy.limit_per_buyer) {
+                lock.release().await;
+                return Ok(Err(Refusal::LimitReached));
+            }
+        }
+        return Ok(Ok(Some(lock)));
     }
-    Ok(Ok(Some(AddressLock { _cluster_lock: cluster, _local_lock: local })))
+    Err(EngineError::Overloaded.into())
+}
+
+/// The lock of an address for all processes that share the tables; `None` where there is one.
+async fn lock_in_cluster<'a>(
+    shop: &'a Shop,
+    sale: SaleId,
+    address: &str,
+) -> Result<Option<(AdvisoryLock, SemaphorePermit<'a>)>, ClaimError> {
+    if !shop.tenancy.is_cluster() {
+        return Ok(None);
+    }
+    let waiting = tokio::time::timeout(CLUSTER_LOCK_TIMEOUT, shop.guest_limits.cluster_locks.acquire());
+    // More guests order than the database follows.
+    let Ok(Ok(permit)) = waiting.await else { return Err(EngineError::Overloaded.into()) };
+    let lock = shop.store.lock_address(&format!("{sale} {address}")).await?;
+    Ok(Some((lock, permit)))
+}
+
+async fn remove_guests(
+    shop: &Shop,
+    lock: Option<&mut (AdvisoryLock, SemaphorePermit<'_>)>,
+    (sale, address): (SaleId, &str),
+    guests: &[BuyerId],
+) -> Result<(), StoreError> {
+    if guests.is_empty() {
+        return Ok(());
+    }
+    if let Some(writing) = lock.and_then(|(lock, _)| lock.transaction()) {
+        return guest_orders::remove(writing, sale, address, guests).await;
+    }
+    let mut writing = shop.store.begin().await?;
+    guest_orders::remove(&mut writing, sale, address, guests).await?;
+    writing.commit().await
 }
 
 async fn find_address(shop: &Shop, buyer: BuyerId) -> Result<Option<String>, StoreError> {

@@ -10,7 +10,7 @@ use super::sales::requires_payment;
 use super::{Shop, ids};
 use crate::store::StoreError;
 use crate::store::orders::{self as rows, OrderRow, OrderRowFilter};
-use engine::{Decision, EngineError};
+use engine::{Decision, EngineError, SaleView};
 use sale::{
     BuyerId, LinePosition, Money, OrderId, OrderStatus, OrderView, Refusal, ReleaseReason, RequestKey,
     SaleId, Timestamp,
@@ -178,7 +178,7 @@ async fn decide_reservation(
     let Some(view) = shop.engine.views().get(sale) else { return Err(EngineError::NoSuchSale) };
     // A request with a key may repeat an earlier order, and only the engine knows that.
     if key.is_none()
-        && let Some(refusal) = view.refusal_for_all(now)
+        && let Some(refusal) = refusal_for_all(shop, &view)
     {
         shop.attempts.record_refusal(sale, Some(buyer), "order", refusal.code(), now);
         return Ok(Err(refusal));
@@ -193,21 +193,21 @@ async fn decide_reservation(
         shop.attempts.record_refusal(sale, Some(buyer), "order", refusal.code(), now);
         return Ok(Err(refusal));
     }
-    let _address_lock = match claim_units(shop, (sale, buyer), quantity, view.policy.limit_per_buyer).await? {
+    let address_lock = match claim_units(shop, &view, buyer, quantity).await? {
         Ok(lock) => lock,
         Err(refusal) => {
             shop.attempts.record_refusal(sale, Some(buyer), "order", refusal.code(), now);
             return Ok(Err(refusal));
         }
     };
-    match shop.engine.reserve(sale, buyer, order, quantity, key).await? {
+    let decided = shop.engine.reserve(sale, buyer, order, quantity, key).await;
+    if let Some(lock) = address_lock {
+        Box::pin(lock.release()).await;
+    }
+    match decided? {
         Ok(decided) => {
-            let order = PricedOrder {
-                sale,
-                view: decided.order,
-                unit_price: view.policy.unit_price,
-                requires_payment: requires_payment(shop, sale),
-            };
+            // The price may have been edited while the request waited: the view that it was decided by is published before the reply.
+            let order = with_price(shop, sale, decided.order).ok_or(EngineError::NoSuchSale)?;
             Ok(Ok(ReservedOrder { order, repeated: decided.repeated, unsold: decided.unsold }))
         }
         Err(refusal) => {
@@ -215,6 +215,12 @@ async fn decide_reservation(
             Ok(Err(refusal))
         }
     }
+}
+
+/// Why every order is refused now without asking the law, because of the published view. While this process decides or records nothing, the view may
+/// be old, and a refusal by it could be wrong for good.
+pub(super) fn refusal_for_all(shop: &Shop, view: &SaleView) -> Option<Refusal> {
+    view.refusal_for_all(shop.engine.now()).filter(|_| shop.engine.is_working())
 }
 
 /// What a buyer can have instead, who asked for several units and was refused for lack of them. The law refuses such an order whole:

@@ -1,9 +1,9 @@
-//! The `guest_orders` table: the guests of one e-mail address that have tried to order in a sale.
+//! The `guest_orders` table: the guests of one e-mail address who may have orders in a sale.
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, StoreTransaction};
 use sale::{BuyerId, SaleId};
 
-pub(super) const STATEMENTS: &[&str] = &[INSERT, LIST];
+pub(super) const STATEMENTS: &[&str] = &[INSERT, LIST, REMOVE];
 
 const INSERT: &str = "
 INSERT INTO guest_orders (sale_id, name, buyer_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
@@ -11,16 +11,14 @@ INSERT INTO guest_orders (sale_id, name, buyer_id) VALUES ($1, $2, $3) ON CONFLI
 const LIST: &str = "
 SELECT buyer_id FROM guest_orders WHERE sale_id = $1 AND name = $2";
 
-/// Adds a guest of an address, and returns all of that address in the sale.
+const REMOVE: &str = "
+DELETE FROM guest_orders WHERE sale_id = $1 AND name = $2 AND buyer_id = $3";
+
+/// Adds a guest of an address. The row is durable when this returns.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn insert(
-    store: &Store,
-    sale: SaleId,
-    name: &str,
-    buyer: BuyerId,
-) -> Result<Vec<BuyerId>, StoreError> {
+pub async fn insert(store: &Store, sale: SaleId, name: &str, buyer: BuyerId) -> Result<(), StoreError> {
     let mut writing = store.begin().await?;
     sqlx::query(INSERT)
         .bind(sale.to_string())
@@ -28,12 +26,40 @@ pub async fn insert(
         .bind(buyer.to_string())
         .execute(writing.connection())
         .await?;
+    writing.commit().await
+}
+
+/// All guests of an address in the sale. It reads on a connection for readers: its caller may hold one that writes.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list(store: &Store, sale: SaleId, name: &str) -> Result<Vec<BuyerId>, StoreError> {
     let ids: Vec<String> =
-        sqlx::query_scalar(LIST).bind(sale.to_string()).bind(name).fetch_all(writing.connection()).await?;
-    writing.commit().await?;
+        sqlx::query_scalar(LIST).bind(sale.to_string()).bind(name).fetch_all(store.reader()).await?;
     let parse = |id: String| match id.parse() {
         Ok(buyer) => Ok(buyer),
         Err(_) => Err(StoreError::Damaged { table: "guest_orders", id, reason: "its buyer is not a UUID" }),
     };
     ids.into_iter().map(parse).collect()
+}
+
+/// Removes guests of an address who have no units.
+///
+/// # Errors
+/// When the database fails.
+pub async fn remove(
+    writing: &mut StoreTransaction,
+    sale: SaleId,
+    name: &str,
+    guests: &[BuyerId],
+) -> Result<(), StoreError> {
+    for guest in guests {
+        sqlx::query(REMOVE)
+            .bind(sale.to_string())
+            .bind(name)
+            .bind(guest.to_string())
+            .execute(writing.connection())
+            .await?;
+    }
+    Ok(())
 }

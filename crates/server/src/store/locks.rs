@@ -27,9 +27,25 @@ const FIRST_FOLLOWER: &str = "projector";
 
 /// What [`Store::lock_catalogue`] returns; released when it is dropped.
 #[derive(Debug)]
-pub struct AdvisoryLock(
-    #[expect(dead_code, reason = "the lock lasts as long as it")] Option<StoreTransaction>,
-);
+pub struct AdvisoryLock(Option<StoreTransaction>);
+
+impl AdvisoryLock {
+    /// The transaction that holds the lock, for what is written under it; `None` in a SQLite file.
+    pub fn transaction(&mut self) -> Option<&mut StoreTransaction> {
+        self.0.as_mut()
+    }
+
+    /// Releases the lock, and commits what was written in its transaction.
+    ///
+    /// # Errors
+    /// When the database does not answer; the lock is released nevertheless.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        match self.0 {
+            Some(writing) => writing.commit().await,
+            None => Ok(()),
+        }
+    }
+}
 
 impl Store {
     /// Waits until no other process edits the catalogue, at most as long as a statement may take.

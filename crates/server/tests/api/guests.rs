@@ -4,6 +4,8 @@ use crate::merchant::{Merchant, id, order};
 use crate::support::{HttpReply, TestApp};
 use futures::future::join_all;
 use serde_json::{Value, json};
+use server::store::guest_orders;
+use test_servers::postgres::PostgresServer;
 use uuid::Uuid;
 
 const FLAGS: [&str; 4] = ["--limits", "off", "--guests", "on"];
@@ -84,6 +86,36 @@ async fn ten_visits_at_once_get_no_more_than_the_limit() {
     for reply in replies.iter().filter(|reply| reply.status != 201) {
         assert_eq!(reply.problem(), "limit_reached");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guests_of_many_addresses_order_at_once_where_each_needs_a_connection_for_its_lock() {
+    let database = PostgresServer::shared().create_database();
+    let app = TestApp::start_with(&[&FLAGS[..], &["--database", &database]].concat()).await;
+    let merchant = Merchant::sign_in(&app).await;
+    let sale = merchant.sale(&json!({"limitPerBuyer": 1, "quantity": 24})).await;
+    let visits =
+        join_all((0..24).map(async |no| visit(&app, &format!("guest{no}@example.com")).await.0)).await;
+    let replies = join_all(visits.iter().map(|token| buy(&app, token, &sale, 1))).await;
+    for reply in replies {
+        assert_eq!(reply.status, 201, "{reply:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guests_of_an_address_who_have_no_units_are_not_kept() {
+    let app = TestApp::start_with(&FLAGS).await;
+    let merchant = Merchant::sign_in(&app).await;
+    let sale = merchant.sale(&json!({"limitPerBuyer": 2, "quantity": 50})).await;
+    let (first, _) = visit(&app, "eve@example.com").await;
+    assert_eq!(buy(&app, &first, &sale, 2).await.status, 201);
+    for _ in 0..20 {
+        let (token, _) = visit(&app, "eve@example.com").await;
+        assert_eq!(buy(&app, &token, &sale, 1).await.problem(), "limit_reached");
+    }
+    let store = &app.instance.app.shop.store;
+    let kept = guest_orders::list(store, sale.parse().unwrap(), "eve@example.com").await.unwrap();
+    assert_eq!(kept.len(), 2, "the buyer of the units, and the last one who asked");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -168,6 +168,8 @@ async fn of_two_instances_that_were_started_by_mistake_only_the_second_sells() {
     let database = PostgresServer::shared().create_database();
     let first = ServerProcess::on(&database).await;
     let sale = first.sale(1_000_000, 0, &open()).await;
+    let starts_later = json!({"quantity": 10, "admission": slow(), "startsAt": "2098-01-01T00:00:00Z"});
+    let upcoming = first.create_sale(&starts_later).await;
     // Both know the tokens: the key is in the database.
     let mut tokens = BuyerCrowd::register(&first, 2_201).await.tokens;
     let (last, other) = (tokens.split_off(2_200), tokens.split_off(2_000));
@@ -183,6 +185,13 @@ async fn of_two_instances_that_were_started_by_mistake_only_the_second_sells() {
     assert!(output.contains("another instance has taken over the ledger"), "{output}");
     let alive = first.client.get(format!("{}/livez", first.url)).send().await.unwrap();
     assert!(alive.status().is_success(), "restarting it would take the ledger from the other one");
+    // The start may have been moved meanwhile: what the first knows of it is not said as if it were so.
+    let token = &at_first[0].0;
+    for path in ["/api/v1/orders", "/api/v1/queue/join"] {
+        let asking = first.client.post(format!("{}{path}", first.url)).bearer_auth(token);
+        let reply = asking.json(&json!({"flashSaleId": upcoming})).send().await.unwrap();
+        assert_eq!(reply.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");
+    }
     let late = buy(&first, &sale, at_first.iter().map(|(token, _)| token.clone()).collect()).await.unwrap();
     assert!(late.is_empty());
     let log = first.log();
