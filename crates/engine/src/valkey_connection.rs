@@ -186,24 +186,41 @@ pub fn is_redirection(error: &RedisError) -> bool {
 pub fn redirected_node(error: &RedisError, asked: &ValkeyNode) -> Option<ValkeyNode> {
     let (address, _slot) = error.redirect_node().filter(|_| is_redirection(error))?;
     let (host, port) = address.rsplit_once(':')?;
-    let host = if host.is_empty() || host == "?" { &asked.host } else { host };
-    Some(ValkeyNode { host: host.to_owned(), port: port.parse().ok()? })
+    Some(ValkeyNode { host: host_or_that_of(host, asked), port: port.parse().ok()? })
 }
 
-/// The nodes that work, in the text that `CLUSTER NODES` returns to a client of `asked`.
+/// A node without a name is on the host of the one that was asked.
+fn host_or_that_of(host: &str, asked: &ValkeyNode) -> String {
+    if host.is_empty() || host == "?" { asked.host.clone() } else { host.to_owned() }
+}
+
+/// The nodes in a reply to `CLUSTER SLOTS`, under the names by which clients reach them; each once.
 #[must_use]
-pub fn parse_cluster_nodes(text: &str, asked: &ValkeyNode) -> Vec<ValkeyNode> {
-    // A line begins with the node's id, its address as `host:port@port-of-the-bus`, perhaps `,hostname`, and its flags.
-    let nodes = text.lines().filter_map(|line| {
-        let mut fields = line.split_ascii_whitespace().skip(1);
-        let (address, flags) = (fields.next()?, fields.next()?);
-        let is_away = flags.split(',').any(|flag| ["fail", "fail?", "noaddr", "handshake"].contains(&flag));
-        let (address, _) = address.split_once('@').filter(|_| !is_away)?;
-        let (host, port) = address.rsplit_once(':')?;
-        let host = if host.is_empty() { &asked.host } else { host };
-        Some(ValkeyNode { host: host.to_owned(), port: port.parse().ok()? })
-    });
-    nodes.collect()
+pub fn parse_cluster_nodes(slots: &Value, asked: &ValkeyNode) -> Vec<ValkeyNode> {
+    let mut nodes = Vec::new();
+    let Value::Array(ranges) = slots else { return nodes };
+    for range in ranges {
+        // The first and the last slot, then the nodes that have them.
+        let Value::Array(parts) = range else { continue };
+        for part in parts.iter().skip(2) {
+            let Some(node) = parse_cluster_node(part, asked) else { continue };
+            if !nodes.contains(&node) {
+                nodes.push(node);
+            }
+        }
+    }
+    nodes
+}
+
+fn parse_cluster_node(part: &Value, asked: &ValkeyNode) -> Option<ValkeyNode> {
+    let Value::Array(fields) = part else { return None };
+    let [host, Value::Int(port), ..] = fields.as_slice() else { return None };
+    let host = match host {
+        Value::BulkString(host) => std::str::from_utf8(host).ok()?,
+        Value::Nil => "",
+        _ => return None,
+    };
+    Some(ValkeyNode { host: host_or_that_of(host, asked), port: u16::try_from(*port).ok()? })
 }
 
 #[cfg(test)]
@@ -242,17 +259,21 @@ mod tests {
     }
 
     #[test]
-    fn the_nodes_of_a_cluster_that_work_are_read_from_its_own_words() {
-        let text = "07c3 10.0.0.1:6379@16379,one.internal myself,master - 0 0 1 connected 0-5460\n\
-                    67ed :6380@16380 slave 07c3 0 1 1 connected\n\
-                    292f fd00::2:6379@16379 master - 0 1 2 connected 5461-10922\n\
-                    6ec2 10.0.0.3:6379@16379 master,fail - 0 1 3 disconnected 10923-16383\n\
-                    824f :0@0 master,noaddr - 0 0 4 disconnected\n\
-                    broken\n";
-        let asked = ValkeyNode { host: "10.0.0.1".to_owned(), port: 6379 };
+    fn the_nodes_of_a_cluster_are_read_from_its_slots() {
+        let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
+        let node = |host: Value, port| Value::Array(vec![host, Value::Int(port), text("id")]);
+        let range = |nodes: Vec<Value>| Value::Array([vec![Value::Int(0), Value::Int(9)], nodes].concat());
+        let slots = Value::Array(vec![
+            range(vec![node(text("10.0.0.1"), 6379), node(Value::Nil, 6380)]),
+            range(vec![node(text("two.internal"), 6379), node(text("10.0.0.1"), 6379)]),
+            range(vec![node(text("?"), 6381), node(text(""), 6382), node(text("far"), 70_000), Value::Nil]),
+            Value::Nil,
+        ]);
+        let asked = ValkeyNode { host: "one".to_owned(), port: 6379 };
         let nodes: Vec<String> =
-            parse_cluster_nodes(text, &asked).iter().map(ValkeyNode::to_string).collect();
-        assert_eq!(nodes, ["10.0.0.1:6379", "10.0.0.1:6380", "fd00::2:6379"]);
+            parse_cluster_nodes(&slots, &asked).iter().map(ValkeyNode::to_string).collect();
+        assert_eq!(nodes, ["10.0.0.1:6379", "one:6380", "two.internal:6379", "one:6381", "one:6382"]);
+        assert!(parse_cluster_nodes(&Value::Nil, &asked).is_empty());
     }
 
     #[test]

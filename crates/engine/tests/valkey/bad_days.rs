@@ -9,7 +9,7 @@ use engine::batch::{Epoch, StaleEpoch};
 use engine::decide::valkey::{
     CALLS_IN_FLIGHT, CallResult, LIBRARY_SOURCE, LIBRARY_VERSION, ValkeyError, ValkeyLibrary,
 };
-use engine::decide::{BatchDecider, Reply, Request};
+use engine::decide::{BatchDecider, DecidedBatch, Reply, Request};
 use engine::record::LedgerRecorder;
 use sale::{AdmissionMode, Command, Refusal, SaleCounters, SaleId, SaleState};
 use test_servers::redis::{RedisCluster, RedisServer};
@@ -321,7 +321,11 @@ async fn a_cluster_spreads_the_sales() {
 
 #[tokio::test]
 async fn a_cluster_is_reached_through_a_replica_and_without_the_node_that_was_named() {
-    let cluster = RedisCluster::start(3);
+    let mut cluster = RedisCluster::start(3);
+    // The nodes that are left go on without the slots of one that is gone.
+    for server in &cluster.servers {
+        server.request(&["CONFIG", "SET", "cluster-require-full-coverage", "no"]);
+    }
     let mut replica = cluster.add_replica();
     let fixture = ValkeyFixture { server: RedisServer::start(), ledger: crate::ledger::Ledger::default() };
     // As after a failover: the node that the settings name has returned as a replica.
@@ -337,6 +341,18 @@ async fn a_cluster_is_reached_through_a_replica_and_without_the_node_that_was_na
     // The call that notices it fails; then the other nodes are asked where sales are that this process has not seen.
     process.decide_with_retries(START, &requests(13..26)).await;
     assert_eq!(process.valkey.views().len(), 25);
+
+    // Another node is away, and no replica takes its place: its sales get no reply, those of the others do.
+    drop(cluster.servers.pop());
+    let is_answered = |decided: &DecidedBatch| {
+        decided.replies.iter().filter(|reply| !matches!(reply, Reply::Unavailable)).count()
+    };
+    let again: Vec<Request> =
+        (1..26).map(|no| Request::Sale { sale: SaleId(Uuid::from_u64_pair(0xc1, no)) }).collect();
+    for _ in 0..3 {
+        let decided = process.valkey.decide(START, &again).await.unwrap();
+        assert!((1..25).contains(&is_answered(&decided)), "{}", is_answered(&decided));
+    }
 }
 
 #[tokio::test]
@@ -373,6 +389,11 @@ impl ServerWithSetClock {
         self.0.request(&["HSET", "clock", "seconds", &seconds.to_string(), "micros", "0"]);
     }
 
+    /// The time by which sales are decided, in milliseconds.
+    fn sales_ms(&self) -> i64 {
+        self.0.request_number(&["FCALL", "doorbuster_time", "0"])
+    }
+
     /// How long a process has to wait for the claim of a sale, in milliseconds.
     fn claim(&self, process: &str) -> i64 {
         self.0.request_number(&["FCALL", "doorbuster_claim", "1", "sale", process])
@@ -382,14 +403,23 @@ impl ServerWithSetClock {
 #[test]
 fn the_time_of_the_sales_goes_on_when_the_servers_clock_is_set_back() {
     let server = ServerWithSetClock::start(10_000);
-    assert_eq!(server.claim("first"), 0);
+    assert_eq!((server.sales_ms(), server.claim("first")), (10_000_000, 0));
     server.set(9_400);
-    assert_eq!(server.claim("second"), 2_000, "no time has passed");
+    assert_eq!((server.sales_ms(), server.claim("second")), (10_000_000, 2_000));
     server.set(9_401);
-    assert_eq!(server.claim("second"), 1_050, "5 % of the time make up for what was set back");
+    assert_eq!((server.sales_ms(), server.claim("second")), (10_000_950, 1_050), "it makes up for 5 %");
     server.set(9_403);
-    assert_eq!(server.claim("second"), 0, "2.85 s have passed");
+    assert_eq!((server.sales_ms(), server.claim("second")), (10_002_850, 0));
+    server.set(9_433);
+    assert_eq!(server.sales_ms(), 10_002_850, "a step forwards takes the whole of it from what is ahead");
+    // Back and forth, however often, time does not run away from the clock.
+    for _ in 0..10 {
+        server.set(10_003);
+        assert_eq!(server.sales_ms(), 10_003_000, "the clock is right again");
+        server.set(9_403);
+        assert_eq!(server.sales_ms(), 10_003_000);
+    }
     // By hours: then nobody has a claim any more.
     server.set(1_000);
-    assert_eq!(server.claim("third"), 0);
+    assert_eq!((server.sales_ms(), server.claim("third")), (1_000_000, 0));
 }

@@ -9,22 +9,28 @@ local claims = {}
 -- How long a client may be silent before another may take its claim, in milliseconds.
 local CLAIM_MS = 2000
 
--- By how much the server's clock may be set back, in milliseconds, and the part of passing time by which that is made up for.
-local STEP_BACK_MAX, SLEW = 3600000, 0.05
+-- By how much the server's clock may be set back, and from what on a step forwards is a clock that is corrected and no rest between two
+-- calls, in milliseconds. A server is called every ten seconds at least.
+local STEP_BACK_MAX, STEP_FORWARD_MIN = 3600000, 20000
+-- The part of passing time by which a step back is made up for.
+local SLEW = 0.05
 -- The server's clock when it was last read, and by how much the time of the sales is ahead of it.
 local clock_ms, ahead_ms = 0, 0
 
 -- The time of the sales, in milliseconds: the server's clock, except that it goes on where that is set back. Otherwise no line would
 -- move, and no hold would end, until the clock had caught up with the last event of the sale.
-local function server_ms()
+local function sales_ms()
     local time = call('TIME')
     local at = time[1] * 1000 + math.floor(time[2] / 1000)
     local passed = at - clock_ms
-    if passed >= 0 then
+    if passed >= STEP_FORWARD_MIN then
+        ahead_ms = max(ahead_ms - passed, 0)
+    elseif passed >= 0 then
         ahead_ms = max(ahead_ms - passed * SLEW, 0)
+    elseif passed >= -STEP_BACK_MAX then
+        ahead_ms = min(ahead_ms - passed, STEP_BACK_MAX)
     else
-        ahead_ms = ahead_ms - passed
-        if ahead_ms > STEP_BACK_MAX then ahead_ms = 0 end
+        ahead_ms = 0
     end
     clock_ms = at
     return at + math.floor(ahead_ms)
@@ -176,7 +182,7 @@ local function decide(names, args)
     if tonumber(kept[1]) ~= epoch or not kept[2] then return 'Rthe sale is gone' end
     if not open_book(named, kept[2], kept[3]) then return 'Ra part of the sale is gone' end
     -- Time never runs backwards. In a call that only reads it does not run at all.
-    now = has_time == 2 and counters.clock or max(has_time == 1 and at or server_ms(), counters.clock)
+    now = has_time == 2 and counters.clock or max(has_time == 1 and at or sales_ms(), counters.clock)
     if has_time ~= 2 then
         fetch_for(args, 2)
         answer_all(args, 2)
@@ -199,7 +205,7 @@ end
 
 -- Claims the restoring of a sale. 0 when the caller has the claim, or how long to wait, in milliseconds.
 local function claim(names, args)
-    local at, other = server_ms(), claims[names[1]]
+    local at, other = sales_ms(), claims[names[1]]
     local silent_ms = other and other.token ~= args[1] and at - other.at
     -- A time before the claim's is that of a clock that was set back by hours.
     if silent_ms and silent_ms >= 0 and silent_ms < CLAIM_MS then return max(CLAIM_MS - silent_ms, 1) end
@@ -211,7 +217,7 @@ end
 local function renew_claim(names, token)
     local mine = claims[names[1]]
     if not mine or mine.token ~= token then return nil end
-    mine.at = server_ms()
+    mine.at = sales_ms()
     return mine
 end
 
@@ -262,3 +268,13 @@ offer('claim', claim)
 offer('begin', begin)
 offer('load', load)
 offer('finish', finish)
+
+-- Takes no keys, and writes nothing: a replica may be asked, too.
+redis.register_function({
+    function_name = 'doorbuster_time',
+    callback = function()
+        if not call then bind() end
+        return sales_ms()
+    end,
+    flags = { 'no-writes' },
+})

@@ -3,7 +3,7 @@
 
 use super::error::ValkeyError;
 use super::library;
-use super::nodes::ValkeyNodes;
+use super::nodes::{ValkeyNodes, is_unknown_function};
 use super::records::{self, KEY_COUNT, StateHead, StatePiece};
 use super::wire::{LibraryReply, LibraryRequest, WireError, decode_reply};
 use crate::batch::Epoch;
@@ -85,15 +85,22 @@ impl ValkeyLibrary {
         self.nodes.connection_count
     }
 
-    /// The time of the first server.
+    /// The time by which the first server decides; its clock where it decides nothing.
     ///
     /// # Errors
     /// When it cannot be asked.
     pub async fn server_time(&mut self) -> Result<Timestamp, ValkeyError> {
         let mut connection = self.nodes.connection("").await?;
-        let time: Result<(i64, i64), RedisError> = cmd("TIME").query_async(&mut connection).await;
+        let mut time = cmd("FCALL");
+        let mut time: Result<i64, RedisError> =
+            time.arg("doorbuster_time").arg(0).query_async(&mut connection).await;
+        if time.as_ref().is_err_and(is_unknown_function) {
+            // A replica of a cluster need not have the library.
+            let parts: Result<(i64, i64), RedisError> = cmd("TIME").query_async(&mut connection).await;
+            time = parts.map(|(seconds, micros)| seconds * 1000 + micros / 1000);
+        }
         match time {
-            Ok((seconds, micros)) => Ok(Timestamp(seconds * 1000 + micros / 1000)),
+            Ok(ms) => Ok(Timestamp(ms)),
             Err(error) => {
                 self.nodes.handle_error("", &error);
                 Err(error.into())
@@ -136,7 +143,8 @@ impl ValkeyLibrary {
                         if may_again && tries < TRIES_MAX {
                             again.push(index);
                         } else {
-                            results[index] = Some(Err(error.into()));
+                            let key = records::main_key(batches[index].sale);
+                            results[index] = Some(Err(self.nodes.explain_error(&key, error)));
                         }
                     }
                 }
@@ -254,7 +262,7 @@ impl ValkeyLibrary {
             self.nodes.connection(&key).await.map_err(|error| (error, false))?;
         send_command(connection, &command).await.map_err(|error| {
             let again = self.nodes.handle_error(&key, &error);
-            (error.into(), again)
+            (self.nodes.explain_error(&key, error), again)
         })
     }
 }

@@ -2,6 +2,7 @@
 //! there already, because loading makes the server forget which sales were restored.
 
 use super::error::ValkeyError;
+use crate::error_text::describe_error;
 use crate::valkey_connection::{ValkeyNode, parse_cluster_nodes, send_command};
 use redis::aio::MultiplexedConnection;
 use redis::{RedisError, Value, cmd};
@@ -21,23 +22,21 @@ const LIBRARY_NAME: &str = "doorbuster";
 /// The line of the text that says its version.
 const VERSION_LINE: &str = "local VERSION = ";
 
-/// Checks that a server may be decided in, and loads the library if the server has none or an older one. Returns the nodes of its cluster, none
-/// where there is no cluster.
+/// Checks that a server may be decided in, and loads the library if the server has none or an older one. Returns the nodes of its cluster: none
+/// where there is no cluster, `None` when they are not known.
 pub(super) async fn prepare_server(
     connection: &MultiplexedConnection,
     node: &ValkeyNode,
-) -> Result<Vec<ValkeyNode>, ValkeyError> {
+) -> Result<Option<Vec<ValkeyNode>>, ValkeyError> {
     let info = send_command(connection.clone(), &cmd("INFO")).await?;
     let info = text_of(&info).unwrap_or_default();
-    let is_in_cluster = find_field(&info, "cluster_enabled") == Some("1");
-    let nodes = if is_in_cluster { list_cluster_nodes(connection, node).await? } else { Vec::new() };
-    if is_in_cluster && find_field(&info, "role") == Some("slave") {
-        // It answers each call with the name of the primary that has the key. The node that the settings name becomes a replica when it
-        // returns after another took its place.
-        return Ok(nodes);
-    }
     if let Some(what) = unfit_reason(&info) {
         return Err(ValkeyError::Unfit { server: node.to_string(), what });
+    }
+    let is_in_cluster = find_field(&info, "cluster_enabled") == Some("1");
+    let nodes = if is_in_cluster { list_cluster_nodes(connection, node).await } else { Some(Vec::new()) };
+    if find_field(&info, "role") != Some("master") {
+        return Ok(nodes);
     }
     let mut list = cmd("FUNCTION");
     list.arg("LIST").arg("LIBRARYNAME").arg(LIBRARY_NAME).arg("WITHCODE");
@@ -67,13 +66,19 @@ pub(super) async fn prepare_server(
     Ok(nodes)
 }
 
+/// The nodes of a server's cluster. They only help where one is away, so a server need not say.
 async fn list_cluster_nodes(
     connection: &MultiplexedConnection,
     node: &ValkeyNode,
-) -> Result<Vec<ValkeyNode>, ValkeyError> {
+) -> Option<Vec<ValkeyNode>> {
     let mut list = cmd("CLUSTER");
-    let listed = send_command(connection.clone(), list.arg("NODES")).await?;
-    Ok(parse_cluster_nodes(&text_of(&listed).unwrap_or_default(), node))
+    match send_command(connection.clone(), list.arg("SLOTS")).await {
+        Ok(listed) => Some(parse_cluster_nodes(&listed, node)),
+        Err(error) => {
+            tracing::debug!(error = describe_error(&error), server = %node, "the nodes of the cluster are not known");
+            None
+        }
+    }
 }
 
 fn already_exists(error: &RedisError) -> bool {
@@ -93,7 +98,10 @@ fn unfit_reason(info: &str) -> Option<String> {
     if major < 7 {
         return Some(format!("it has version {version}, and functions need Redis 7.0, or Valkey"));
     }
-    if let Some(role) = field("role").filter(|role| role != "master") {
+    // A replica of a cluster decides nothing: it replies to each call with the name of the primary that has the key. The node that the settings
+    // name becomes one when it returns after another took its place.
+    let is_in_cluster = field("cluster_enabled").is_some_and(|enabled| enabled == "1");
+    if let Some(role) = field("role").filter(|role| role != "master" && !is_in_cluster) {
         return Some(format!("it is a {role}: decide in the primary"));
     }
     let policy = field("maxmemory_policy").unwrap_or_default();
@@ -139,7 +147,7 @@ mod tests {
     use super::*;
 
     /// The [`checksum`] of this version's text.
-    const SOURCE_CHECKSUM: u64 = 0xb2ca_d38d_4db5_2b79;
+    const SOURCE_CHECKSUM: u64 = 0x7ba4_874d_9d2c_e11f;
 
     #[test]
     fn the_text_says_the_version_and_a_new_text_has_a_new_one() {
@@ -169,5 +177,12 @@ mod tests {
         assert!(info("7.2.4", "slave", "noeviction").is_some_and(|what| what.contains("slave")));
         assert!(info("7.2.4", "master", "allkeys-lru").is_some_and(|what| what.contains("allkeys-lru")));
         assert!(unfit_reason("").is_some());
+        let in_cluster = |policy: &str| {
+            unfit_reason(&format!(
+                "redis_version:7.0.15\r\nrole:slave\r\nmaxmemory_policy:{policy}\r\ncluster_enabled:1\r\n"
+            ))
+        };
+        assert_eq!(in_cluster("noeviction"), None, "it says where a key is");
+        assert!(in_cluster("allkeys-lru").is_some(), "it may take the place of the primary");
     }
 }

@@ -18,7 +18,7 @@ const FRESH_MS: i64 = 200;
 const LIST_TIMEOUT: Duration = Duration::from_millis(300);
 /// How long no caller waits after one has waited in vain: while the database is slow, look-ups of unknown orders must not hold up
 /// the decisions of all sales.
-const PATIENCE_INTERVAL_MS: i64 = 5_000;
+const NO_WAIT_MS: i64 = 5_000;
 /// How often a running list is polled.
 const POLL_INTERVAL_MS: i64 = 20;
 
@@ -32,7 +32,7 @@ pub(super) struct SaleDiscovery {
     /// When to poll or list again.
     due: Timestamp,
     /// Until then no caller waits.
-    impatient_until: Timestamp,
+    no_wait_until: Timestamp,
 }
 
 impl SaleDiscovery {
@@ -82,8 +82,8 @@ impl SaleDiscovery {
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
             };
-            if now >= self.impatient_until && tokio::time::timeout(LIST_TIMEOUT, finished).await.is_err() {
-                self.impatient_until = now.plus_ms(PATIENCE_INTERVAL_MS);
+            if now >= self.no_wait_until && tokio::time::timeout(LIST_TIMEOUT, finished).await.is_err() {
+                self.no_wait_until = now.plus_ms(NO_WAIT_MS);
             }
         }
         self.take_new_sales(now, epochs, known).await

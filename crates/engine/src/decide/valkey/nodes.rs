@@ -1,5 +1,5 @@
-//! Connections to the decision stores: one to each node, with the library loaded before the first call. It follows a cluster's
-//! redirections. It never sends a call a second time unless the server said that it did not take it, and no caller waits for a
+//! Connections to the decision stores: one to each node, with the library loaded before the first call, except in replicas of a cluster, which only
+//! redirect. It follows a cluster's redirections. It never sends a call a second time unless the server said that it did not take it, and no caller waits for a
 //! server that cannot be reached: a task in the background reconnects, and calls fail meanwhile.
 
 use super::error::ValkeyError;
@@ -86,7 +86,15 @@ impl ValkeyNodes {
         // Another node may have the key by now.
         self.key_nodes.remove(key);
         let other = self.find_node(key);
-        if other == node { Err(error) } else { self.connection_to(&other).await }
+        if other == node {
+            return Err(error);
+        }
+        let connection = self.connection_to(&other).await?;
+        if other != self.first {
+            // An error is then that of the node that was asked, also when the first one has come back meanwhile.
+            self.key_nodes.insert(key.to_owned(), other);
+        }
+        Ok(connection)
     }
 
     async fn connection_to(&mut self, node: &ValkeyNode) -> Result<MultiplexedConnection, ValkeyError> {
@@ -120,8 +128,10 @@ impl ValkeyNodes {
     /// Takes a failed call into account. True when the same call may be sent again at once, because no server took it.
     pub(super) fn handle_error(&mut self, key: &str, error: &RedisError) -> bool {
         if is_redirection(error) {
-            let node = redirected_node(error, &self.find_node(key));
-            return node.map(|node| self.key_nodes.insert(key.to_owned(), node)).is_some();
+            let Some(node) = redirected_node(error, &self.find_node(key)) else { return false };
+            let may_again = !self.is_away(&node);
+            self.key_nodes.insert(key.to_owned(), node);
+            return may_again;
         }
         self.disconnect(key);
         // A function that is not there was not called; the next connection loads the library.
@@ -131,6 +141,15 @@ impl ValkeyNodes {
         // A server that answers with an error may have become another one: a replica, an older one, an empty one.
         self.key_nodes.remove(key);
         false
+    }
+
+    /// The error of a call that is not sent again, after [`Self::handle_error`].
+    pub(super) fn explain_error(&self, key: &str, error: RedisError) -> ValkeyError {
+        let node = self.find_node(key);
+        if is_redirection(&error) && self.is_away(&node) {
+            return ValkeyError::Unreachable { server: node.to_string() };
+        }
+        error.into()
     }
 
     fn timeouts(&self) -> ConnectionTimeouts {
@@ -206,12 +225,14 @@ async fn connect_and_prepare(
     let connecting = tokio::time::timeout(timeout, async {
         let connection = address.with_node(node).connect(timeouts).await?;
         let cluster_nodes = library::prepare_server(&connection, node).await?;
-        address.keep_cluster_nodes(cluster_nodes);
+        if let Some(nodes) = cluster_nodes {
+            address.keep_cluster_nodes(nodes);
+        }
         Ok(connection)
     });
     connecting.await.unwrap_or_else(|_| Err(ValkeyError::Unreachable { server: node.to_string() }))
 }
 
-fn is_unknown_function(error: &RedisError) -> bool {
+pub(super) fn is_unknown_function(error: &RedisError) -> bool {
     error.detail().is_some_and(|detail| detail.contains("Function not found"))
 }
