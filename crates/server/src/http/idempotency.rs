@@ -37,9 +37,10 @@ pub fn parse_header(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Probl
     if values.next().is_some() {
         return Err(bad_key("send one Idempotency-Key, not several"));
     }
-    let value =
-        value.to_str().map_err(|_| bad_key("an Idempotency-Key has printable ASCII characters only"))?;
-    let text = unquote_key(value.trim())?;
+    // A header may contain tabs.
+    let value = value.to_str().ok().map(str::trim).filter(|value| !value.contains('\t'));
+    let value = value.ok_or_else(|| bad_key("an Idempotency-Key has printable ASCII characters only"))?;
+    let text = unquote_key(value)?;
     if text.is_empty() || text.len() > KEY_LEN_MAX {
         return Err(bad_key("an Idempotency-Key has 1 to 255 characters"));
     }
@@ -95,7 +96,7 @@ mod tests {
     fn invalid_keys_are_refused() {
         let too_long = "x".repeat(256);
         for value in
-            ["", "\"\"", "  ", "\"open", "\"", r#""a"b""#, r#""a\b""#, too_long.as_str(), "schlüssel"]
+            ["", "\"\"", "  ", "\"open", "\"", r#""a"b""#, r#""a\b""#, too_long.as_str(), "schlüssel", "a\tb"]
         {
             assert_eq!(key(value), Err("bad_idempotency_key"), "{value:?}");
         }

@@ -6,7 +6,7 @@ use super::group_commit::RowNotWritten;
 use super::guests::GuestOrigin;
 use super::mails::MailOutbox;
 use super::mails::tokens::{CODE_TRIES_MAX, TokenPurpose};
-use super::orders::{PricedOrder, refusal_for_all, with_price};
+use super::orders::{OrderListError, PricedOrder, refusal_for_all, with_price};
 use super::{Shop, ids};
 use crate::auth::Role;
 use crate::mail::language::BuyerLanguage;
@@ -14,9 +14,9 @@ use crate::store::guests::{self, GuestRow};
 use crate::store::locks::AdvisoryLock;
 use crate::store::{StoreError, guest_orders, mail_tokens};
 use engine::{EngineError, SaleView};
-use futures::future::try_join_all;
+use futures::{StreamExt, TryStreamExt};
 use quick_cache::sync::Cache;
-use sale::{BuyerId, OrderId, Refusal, SaleId, Timestamp};
+use sale::{BuyerId, BuyerView, OrderId, Refusal, SaleId, Timestamp};
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 use subtle::ConstantTimeEq;
@@ -30,8 +30,12 @@ const LOCKS: usize = 256;
 const CLUSTER_LOCKS: usize = 4;
 /// How long an order waits for one of them.
 const CLUSTER_LOCK_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often a guest's row is written again that others removed before the guest had the lock: there is one such guest in each instance.
+/// How often a guest's row is written again that an earlier request of the guest, which was refused, has removed before this one had the lock.
 const INSERTS_MAX: usize = 8;
+/// Guests of an address in a sale, at most: each further order asks for all of them.
+const GUESTS_MAX: u32 = 1_000;
+/// Of how many guests the engine is asked at a time.
+const BUYER_QUERIES_IN_FLIGHT: usize = 64;
 /// Addresses of guests that are remembered, some 150 bytes each.
 const KNOWN_MAX: usize = 100_000;
 
@@ -82,19 +86,39 @@ impl GuestLimits {
 
 /// The right to order for an address in a sale, until it is dropped.
 pub(super) struct AddressLock<'a> {
+    guest: (SaleId, String, BuyerId),
+    /// Whether this is the only request of the guest that may become an order.
+    is_new: bool,
     cluster_lock: Option<(AdvisoryLock, SemaphorePermit<'a>)>,
     _local_lock: MutexGuard<'a, ()>,
 }
 
 impl AddressLock<'_> {
-    /// Releases it when the order is made or refused. What was removed meanwhile is found and removed again where that fails.
-    pub(super) async fn release(self) {
-        if let Some((lock, _permit)) = self.cluster_lock
-            && let Err(error) = lock.commit().await
-        {
+    /// Releases it after a reply; without a reply, when the order may have been made or not, it is dropped. A guest whose first request
+    /// is refused is removed: otherwise each visit of an address would make the next order of the address dearer.
+    pub(super) async fn release(self, shop: &Shop, is_refused: bool) {
+        if let Err(error) = self.try_release(shop, is_refused).await {
             let error = &error as &dyn std::error::Error;
-            tracing::debug!(error, "guests without units were not removed");
+            tracing::debug!(error, "the lock of an address was not released in order");
         }
+    }
+
+    async fn try_release(self, shop: &Shop, is_refused: bool) -> Result<(), StoreError> {
+        let (sale, address, buyer) = &self.guest;
+        let is_removed = is_refused && self.is_new;
+        let Some((mut lock, _permit)) = self.cluster_lock else {
+            if is_removed {
+                let mut writing = shop.store.begin().await?;
+                guest_orders::remove(&mut writing, *sale, address, *buyer).await?;
+                writing.commit().await?;
+            }
+            return Ok(());
+        };
+        if is_removed && let Some(writing) = lock.transaction() {
+            guest_orders::remove(writing, *sale, address, *buyer).await?;
+        }
+        // The permit is free when the connection is.
+        lock.commit().await
     }
 }
 
@@ -183,7 +207,7 @@ pub async fn find_order(
     shop: &Shop,
     email: &EmailAddress,
     order: OrderId,
-) -> Result<Option<PricedOrder>, super::orders::OrderListError> {
+) -> Result<Option<PricedOrder>, OrderListError> {
     let Some((sale, view)) = shop.engine.order(order).await? else { return Ok(None) };
     let row = guests::find(&shop.store, view.buyer).await?;
     // Names of dialects may have capitals; an address is in lower case.
@@ -192,7 +216,7 @@ pub async fn find_order(
 }
 
 /// Whether a guest may order so many units more: the units of all guests of the address in this sale count together. Hold what it
-/// returns until the order is made, so that two guests of an address do not order at once, and release it then. Other buyers pass.
+/// returns until the order is made or refused, so that two guests of an address do not order at once. Other buyers pass.
 ///
 /// A repeated request of a guest is refused, and not answered again, when another guest of the address has used the limit up meanwhile;
 /// the order is in the guest's list.
@@ -258,36 +282,57 @@ async fn claim_guest_units<'a>(
         return Ok(Err(Refusal::LimitReached));
     };
     let _local_lock = shop.guest_limits.lock(sale, &address).await;
+    let EnteredGuest { is_new, cluster_lock, guests } = enter_guest(shop, sale, &address, buyer).await?;
+    let lock = AddressLock { guest: (sale, address, buyer), is_new, cluster_lock, _local_lock };
+    if guests.len() >= GUESTS_MAX as usize {
+        lock.release(shop, true).await;
+        return Ok(Err(Refusal::LimitReached));
+    }
+    let others = futures::stream::iter(guests.into_iter().filter(|guest| *guest != buyer));
+    let units_of = async |guest| shop.engine.buyer(sale, guest).await.map(count_units);
+    let units_of_others: u64 = others
+        .map(units_of)
+        .buffer_unordered(BUYER_QUERIES_IN_FLIGHT)
+        .try_fold(0, async |sum, units| Ok(sum + units))
+        .await?;
+    if units_of_others > 0 {
+        let own = count_units(shop.engine.buyer(sale, buyer).await?);
+        if units_of_others + own + u64::from(quantity) > u64::from(view.policy.limit_per_buyer) {
+            lock.release(shop, true).await;
+            return Ok(Err(Refusal::LimitReached));
+        }
+    }
+    Ok(Ok(Some(lock)))
+}
+
+fn count_units(view: BuyerView) -> u64 {
+    u64::from(view.held) + u64::from(view.owned)
+}
+
+/// A guest who is counted among those of the address.
+struct EnteredGuest<'a> {
+    /// False when an earlier request has entered the guest.
+    is_new: bool,
+    cluster_lock: Option<(AdvisoryLock, SemaphorePermit<'a>)>,
+    /// All guests of the address.
+    guests: Vec<BuyerId>,
+}
+
+/// Counts a guest among those of the address, and locks the address.
+async fn enter_guest<'a>(
+    shop: &'a Shop,
+    sale: SaleId,
+    address: &str,
+    buyer: BuyerId,
+) -> Result<EnteredGuest<'a>, ClaimError> {
     for _ in 0..INSERTS_MAX {
-        // Before the lock: each claim holds one connection at a time, or claims would wait for each other.
-        guest_orders::insert(&shop.store, sale, &address, buyer).await?;
-        let mut cluster_lock = lock_in_cluster(shop, sale, &address).await?;
-        let guests = guest_orders::list(&shop.store, sale, &address).await?;
-        if !guests.contains(&buyer) {
-            // The holder of the lock before saw that the guest had no units yet.
-            continue;
+        // Before the lock: a claim has one connection that writes at a time, or claims would wait for each other.
+        let is_new = guest_orders::insert(&shop.store, sale, address, buyer).await?;
+        let cluster_lock = lock_in_cluster(shop, sale, address).await?;
+        let guests = guest_orders::list(&shop.store, sale, address, GUESTS_MAX).await?;
+        if guests.contains(&buyer) || guests.len() >= GUESTS_MAX as usize {
+            return Ok(EnteredGuest { is_new, cluster_lock, guests });
         }
-        let others = guests.into_iter().filter(|guest| *guest != buyer);
-        let views = others.map(async |guest| {
-            let view = shop.engine.buyer(sale, guest).await?;
-            Ok::<_, EngineError>((guest, u64::from(view.held) + u64::from(view.owned)))
-        });
-        let (with_units, without): (Vec<_>, Vec<_>) =
-            try_join_all(views).await?.into_iter().partition(|(_, units)| *units > 0);
-        // Each is looked at by every further order of the address.
-        let without: Vec<BuyerId> = without.into_iter().map(|(guest, _)| guest).collect();
-        remove_guests(shop, cluster_lock.as_mut(), (sale, &address), &without).await?;
-        let units_of_others: u64 = with_units.iter().map(|(_, units)| units).sum();
-        let lock = AddressLock { cluster_lock, _local_lock };
-        if units_of_others > 0 {
-            let own = shop.engine.buyer(sale, buyer).await?;
-            let units = units_of_others + u64::from(own.held) + u64::from(own.owned) + u64::from(quantity);
-            if units > u64::from(view.policy.limit_per_buyer) {
-                lock.release().await;
-                return Ok(Err(Refusal::LimitReached));
-            }
-        }
-        return Ok(Ok(Some(lock)));
     }
     Err(EngineError::Overloaded.into())
 }
@@ -306,23 +351,6 @@ async fn lock_in_cluster<'a>(
     let Ok(Ok(permit)) = waiting.await else { return Err(EngineError::Overloaded.into()) };
     let lock = shop.store.lock_address(&format!("{sale} {address}")).await?;
     Ok(Some((lock, permit)))
-}
-
-async fn remove_guests(
-    shop: &Shop,
-    lock: Option<&mut (AdvisoryLock, SemaphorePermit<'_>)>,
-    (sale, address): (SaleId, &str),
-    guests: &[BuyerId],
-) -> Result<(), StoreError> {
-    if guests.is_empty() {
-        return Ok(());
-    }
-    if let Some(writing) = lock.and_then(|(lock, _)| lock.transaction()) {
-        return guest_orders::remove(writing, sale, address, guests).await;
-    }
-    let mut writing = shop.store.begin().await?;
-    guest_orders::remove(&mut writing, sale, address, guests).await?;
-    writing.commit().await
 }
 
 async fn find_address(shop: &Shop, buyer: BuyerId) -> Result<Option<String>, StoreError> {

@@ -200,11 +200,11 @@ async fn decide_reservation(
             return Ok(Err(refusal));
         }
     };
-    let decided = shop.engine.reserve(sale, buyer, order, quantity, key).await;
+    let decided = shop.engine.reserve(sale, buyer, order, quantity, key).await?;
     if let Some(lock) = address_lock {
-        Box::pin(lock.release()).await;
+        Box::pin(lock.release(shop, decided.is_err())).await;
     }
-    match decided? {
+    match decided {
         Ok(decided) => {
             // The price may have been edited while the request waited: the view that it was decided by is published before the reply.
             let order = with_price(shop, sale, decided.order).ok_or(EngineError::NoSuchSale)?;
@@ -217,8 +217,8 @@ async fn decide_reservation(
     }
 }
 
-/// Why every order is refused now without asking the law, because of the published view. While this process decides or records nothing, the view may
-/// be old, and a refusal by it could be wrong for good.
+/// The refusal that the published view gives to every order, without asking the law. `None` while this process decides or records nothing: the
+/// view may be old, and its refusal wrong.
 pub(super) fn refusal_for_all(shop: &Shop, view: &SaleView) -> Option<Refusal> {
     view.refusal_for_all(shop.engine.now()).filter(|_| shop.engine.is_working())
 }

@@ -9,33 +9,34 @@ const INSERT: &str = "
 INSERT INTO guest_orders (sale_id, name, buyer_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
 
 const LIST: &str = "
-SELECT buyer_id FROM guest_orders WHERE sale_id = $1 AND name = $2";
+SELECT buyer_id FROM guest_orders WHERE sale_id = $1 AND name = $2 LIMIT $3";
 
 const REMOVE: &str = "
 DELETE FROM guest_orders WHERE sale_id = $1 AND name = $2 AND buyer_id = $3";
 
-/// Adds a guest of an address. The row is durable when this returns.
+/// Adds a guest of an address; false when it is there already. The row is durable when this returns.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn insert(store: &Store, sale: SaleId, name: &str, buyer: BuyerId) -> Result<(), StoreError> {
+pub async fn insert(store: &Store, sale: SaleId, name: &str, buyer: BuyerId) -> Result<bool, StoreError> {
     let mut writing = store.begin().await?;
-    sqlx::query(INSERT)
+    let inserted = sqlx::query(INSERT)
         .bind(sale.to_string())
         .bind(name)
         .bind(buyer.to_string())
         .execute(writing.connection())
         .await?;
-    writing.commit().await
+    writing.commit().await?;
+    Ok(inserted.rows_affected() > 0)
 }
 
-/// All guests of an address in the sale. It reads on a connection for readers: its caller may hold one that writes.
+/// Guests of an address in the sale, at most `limit`. It reads on a connection for readers: its caller may hold one that writes.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn list(store: &Store, sale: SaleId, name: &str) -> Result<Vec<BuyerId>, StoreError> {
-    let ids: Vec<String> =
-        sqlx::query_scalar(LIST).bind(sale.to_string()).bind(name).fetch_all(store.reader()).await?;
+pub async fn list(store: &Store, sale: SaleId, name: &str, limit: u32) -> Result<Vec<BuyerId>, StoreError> {
+    let query = sqlx::query_scalar(LIST).bind(sale.to_string()).bind(name).bind(i64::from(limit));
+    let ids: Vec<String> = query.fetch_all(store.reader()).await?;
     let parse = |id: String| match id.parse() {
         Ok(buyer) => Ok(buyer),
         Err(_) => Err(StoreError::Damaged { table: "guest_orders", id, reason: "its buyer is not a UUID" }),
@@ -43,7 +44,7 @@ pub async fn list(store: &Store, sale: SaleId, name: &str) -> Result<Vec<BuyerId
     ids.into_iter().map(parse).collect()
 }
 
-/// Removes guests of an address who have no units.
+/// Removes a guest of an address.
 ///
 /// # Errors
 /// When the database fails.
@@ -51,15 +52,13 @@ pub async fn remove(
     writing: &mut StoreTransaction,
     sale: SaleId,
     name: &str,
-    guests: &[BuyerId],
+    buyer: BuyerId,
 ) -> Result<(), StoreError> {
-    for guest in guests {
-        sqlx::query(REMOVE)
-            .bind(sale.to_string())
-            .bind(name)
-            .bind(guest.to_string())
-            .execute(writing.connection())
-            .await?;
-    }
+    sqlx::query(REMOVE)
+        .bind(sale.to_string())
+        .bind(name)
+        .bind(buyer.to_string())
+        .execute(writing.connection())
+        .await?;
     Ok(())
 }

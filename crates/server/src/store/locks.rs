@@ -2,7 +2,7 @@
 //! ends. Lock keys contain the number of a table, so that two shops in schemas of their own do not wait for each other. A SQLite
 //! file belongs to one process, which holds every lock.
 //!
-//! A lock saves work and prevents lost updates; no promise of a sale depends on it.
+//! A lock saves work and prevents lost updates, and the common limit of an address's guests depends on it. No unit is sold twice without it.
 
 use super::pools::StoreBackend;
 use super::{Store, StoreError, StoreTransaction};
@@ -25,7 +25,7 @@ const LONG_IDLE_TIMEOUT: &str = "SELECT set_config('idle_in_transaction_session_
 /// its lock while they are replaced one by one.
 const FIRST_FOLLOWER: &str = "projector";
 
-/// What [`Store::lock_catalogue`] returns; released when it is dropped.
+/// What [`Store::lock_catalogue`] and [`Store::lock_address`] return; released when it is dropped.
 #[derive(Debug)]
 pub struct AdvisoryLock(Option<StoreTransaction>);
 

@@ -103,7 +103,7 @@ async fn guests_of_many_addresses_order_at_once_where_each_needs_a_connection_fo
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn guests_of_an_address_who_have_no_units_are_not_kept() {
+async fn guests_of_an_address_whose_first_order_is_refused_are_not_kept() {
     let app = TestApp::start_with(&FLAGS).await;
     let merchant = Merchant::sign_in(&app).await;
     let sale = merchant.sale(&json!({"limitPerBuyer": 2, "quantity": 50})).await;
@@ -114,8 +114,14 @@ async fn guests_of_an_address_who_have_no_units_are_not_kept() {
         assert_eq!(buy(&app, &token, &sale, 1).await.problem(), "limit_reached");
     }
     let store = &app.instance.app.shop.store;
-    let kept = guest_orders::list(store, sale.parse().unwrap(), "eve@example.com").await.unwrap();
-    assert_eq!(kept.len(), 2, "the buyer of the units, and the last one who asked");
+    let kept = guest_orders::list(store, sale.parse().unwrap(), "eve@example.com", 100).await.unwrap();
+    assert_eq!(kept.len(), 1, "the buyer of the units");
+    // What the law refuses is not kept either.
+    let (other, _) = visit(&app, "bob@example.com").await;
+    assert_eq!(buy(&app, &other, &sale, 3).await.problem(), "limit_reached");
+    assert!(
+        guest_orders::list(store, sale.parse().unwrap(), "bob@example.com", 100).await.unwrap().is_empty()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
