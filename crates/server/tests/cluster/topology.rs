@@ -312,7 +312,13 @@ impl RunningCluster {
     /// request got a useful reply in time.
     pub async fn assert_promises_kept(&self, sale: &str, outcome: &ConfirmedOrders) {
         self.assert_orders_recorded(sale, outcome).await;
-        assert_eq!(outcome.stats.timed_out, 0, "replies that did not come within {REPLY_TIMEOUT:?}");
+        let RequestTally { timed_out, last_timeout, .. } = &outcome.stats;
+        assert_eq!(
+            *timed_out,
+            0,
+            "replies that did not come within {REPLY_TIMEOUT:?}; the machine ran this test up to {:?} late; the last: {last_timeout}",
+            self.delay.worst()
+        );
         self.assert_on_time(&outcome.stats);
     }
 

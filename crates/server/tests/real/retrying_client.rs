@@ -23,6 +23,8 @@ pub struct RequestTally {
     pub disconnected: u64,
     /// No reply within the client's timeout.
     pub timed_out: u64,
+    /// The last of these, and when it was sent.
+    pub last_timeout: String,
     /// The longest wait for such a reply or one that is wrong, and what it was.
     pub slowest: Duration,
     pub slowest_reply: String,
@@ -95,7 +97,7 @@ impl RetryingClient {
             request = request.json(body);
         }
         let permit = self.permits.acquire().await.unwrap();
-        let started = engine::clock::start_stopwatch();
+        let (started, sent_at) = (engine::clock::start_stopwatch(), engine::clock::read_wall_clock());
         let reply = async {
             let reply = request.send().await?;
             let (status, retries) = (reply.status(), reply.headers().contains_key("retry-after"));
@@ -107,7 +109,14 @@ impl RetryingClient {
 
         let mut tally = self.stats.lock().unwrap();
         if let Err(error) = &reply {
-            *if error.is_timeout() { &mut tally.timed_out } else { &mut tally.disconnected } += 1;
+            if error.is_timeout() {
+                tally.timed_out += 1;
+                tally.last_timeout = format!(
+                    "{method} {url} with the key {key:?}, sent at {sent_at:?}, failed after {took:?}: {error:?}"
+                );
+            } else {
+                tally.disconnected += 1;
+            }
         }
         let (status, retries, bytes) = reply?;
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
