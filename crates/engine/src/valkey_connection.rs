@@ -157,11 +157,13 @@ impl MemoryMonitor {
 
 /// The two numbers of `INFO memory`.
 fn parse_memory(text: &str) -> Option<ValkeyMemory> {
-    let number = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        line?.trim().parse().ok()
-    };
+    let number = |name: &str| find_info_field(text, name)?.parse().ok();
     Some(ValkeyMemory { used_bytes: number("used_memory")?, limit_bytes: number("maxmemory")? })
+}
+
+/// A field of the text that `INFO` returns.
+pub(crate) fn find_info_field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
 }
 
 /// Sends one command once.

@@ -52,6 +52,7 @@ pub mod single_attempts;
 pub mod single_orders;
 pub mod sold_out_memory;
 pub mod tenancy;
+pub mod unanswered;
 mod unprojected;
 pub mod webhooks;
 

@@ -505,22 +505,12 @@ impl From<engine::EngineError> for Problem {
     }
 }
 
-impl From<crate::shop::line::PlaceError> for Problem {
-    fn from(error: crate::shop::line::PlaceError) -> Self {
-        use crate::shop::line::PlaceError;
+impl From<crate::shop::unanswered::UnansweredError> for Problem {
+    fn from(error: crate::shop::unanswered::UnansweredError) -> Self {
+        use crate::shop::unanswered::UnansweredError;
         match error {
-            PlaceError::Store(error) => error.into(),
-            PlaceError::Engine(error) => error.into(),
-        }
-    }
-}
-
-impl From<crate::shop::orders::OrderListError> for Problem {
-    fn from(error: crate::shop::orders::OrderListError) -> Self {
-        use crate::shop::orders::OrderListError;
-        match error {
-            OrderListError::Store(error) => error.into(),
-            OrderListError::Engine(error) => error.into(),
+            UnansweredError::Store(error) => error.into(),
+            UnansweredError::Engine(error) => error.into(),
         }
     }
 }

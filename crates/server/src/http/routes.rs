@@ -196,7 +196,7 @@ fn limit_class(method: &str, path: &str) -> Option<LimitClass> {
     }
 }
 
-/// What a busy server refuses first. Probes, documentation and line feeds cost less than a refusal would save.
+/// What a busy server refuses first. Probes, pages, documentation and line feeds cost less than a refusal would save.
 fn shedding_class(method: &str, path: &str) -> Option<SheddingClass> {
     match (method, path) {
         ("GET", _) if limit_class(method, path) == Some(LimitClass::Read) => {

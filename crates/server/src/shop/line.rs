@@ -5,7 +5,7 @@ use super::Shop;
 use super::confirmed_emails::check_confirmed_email;
 use super::mailboxes::claim_mailbox;
 use super::receipts::LineReceipt;
-use crate::store::StoreError;
+use super::unanswered::UnansweredError;
 use crate::store::queue::{self, QueueEntryStatus};
 use engine::{Decision, EngineError, ExtendedAdmission, JoinedLine, SaleView};
 use sale::{Availability, BuyerId, LinePosition, Refusal, SaleId, SalePhase, Ticket, Timestamp};
@@ -63,17 +63,6 @@ pub struct PlaceContext {
     pub paused_at: Option<Timestamp>,
 }
 
-/// Why a place cannot be found.
-#[derive(Debug, thiserror::Error)]
-pub enum PlaceError {
-    /// The engine cannot answer.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    /// The tables did not answer.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
 /// The answer to joining.
 #[derive(Clone, Debug)]
 pub struct JoinResult {
@@ -126,7 +115,7 @@ pub async fn find_position(
     shop: &Shop,
     sale: SaleId,
     buyer: BuyerId,
-) -> Result<Option<QueueStatus>, PlaceError> {
+) -> Result<Option<QueueStatus>, UnansweredError> {
     let view_of_buyer = shop.engine.buyer(sale, buyer).await?;
     if let Some(place) = view_of_buyer.ticket.zip(view_of_buyer.place) {
         return Ok(Some(queue_status(shop, sale, buyer, place)?));

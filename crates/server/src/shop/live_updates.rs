@@ -1,7 +1,8 @@
 //! The parts of live updates: ranges of recorded events, and snapshots of a buyer in a sale. It never sends anything itself.
 
 use super::Shop;
-use super::line::{self, PlaceError, QueueStatus};
+use super::line::{self, QueueStatus};
+use super::unanswered::UnansweredError;
 use engine::EngineError;
 use sale::{BuyerId, EventSeq, LedgerEntry, OrderView, SaleId};
 use std::sync::Arc;
@@ -76,7 +77,7 @@ pub async fn load_snapshot(
     shop: &Shop,
     sale: SaleId,
     buyer: BuyerId,
-) -> Result<Option<BuyerSnapshot>, PlaceError> {
+) -> Result<Option<BuyerSnapshot>, UnansweredError> {
     // Read before the query, so that the snapshot is never older than its version.
     let Some(view) = shop.engine.views().get(sale) else { return Ok(None) };
     let place = match view.policy.line_opens_at() {

@@ -6,7 +6,8 @@ use super::group_commit::RowNotWritten;
 use super::guests::GuestOrigin;
 use super::mails::MailOutbox;
 use super::mails::tokens::{CODE_TRIES_MAX, TokenPurpose};
-use super::orders::{OrderListError, PricedOrder, refusal_for_all, with_price};
+use super::orders::{PricedOrder, refusal_for_all, with_price};
+use super::unanswered::UnansweredError;
 use super::{Shop, ids};
 use crate::auth::Role;
 use crate::mail::language::BuyerLanguage;
@@ -207,7 +208,7 @@ pub async fn find_order(
     shop: &Shop,
     email: &EmailAddress,
     order: OrderId,
-) -> Result<Option<PricedOrder>, OrderListError> {
+) -> Result<Option<PricedOrder>, UnansweredError> {
     let Some((sale, view)) = shop.engine.order(order).await? else { return Ok(None) };
     let row = guests::find(&shop.store, view.buyer).await?;
     // Names of dialects may have capitals; an address is in lower case.
@@ -235,8 +236,8 @@ pub(super) async fn claim_units<'a>(
     // In a box, so that it does not enlarge what the requests of all buyers move.
     let claimed = Box::pin(claim_guest_units(shop, view, buyer, quantity)).await;
     claimed.map_err(|error| match error {
-        ClaimError::Engine(error) => error,
-        ClaimError::Store(error) => {
+        UnansweredError::Engine(error) => error,
+        UnansweredError::Store(error) => {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(
                 error,
@@ -247,30 +248,12 @@ pub(super) async fn claim_units<'a>(
     })
 }
 
-/// Why it is not known whether a guest may order.
-enum ClaimError {
-    Engine(EngineError),
-    Store(StoreError),
-}
-
-impl From<EngineError> for ClaimError {
-    fn from(error: EngineError) -> Self {
-        Self::Engine(error)
-    }
-}
-
-impl From<StoreError> for ClaimError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
 async fn claim_guest_units<'a>(
     shop: &'a Shop,
     view: &SaleView,
     buyer: BuyerId,
     quantity: u32,
-) -> Result<Result<Option<AddressLock<'a>>, Refusal>, ClaimError> {
+) -> Result<Result<Option<AddressLock<'a>>, Refusal>, UnansweredError> {
     let sale = view.id;
     // Where everyone is refused, a guest who has had no order needs no lock: there is none to repeat.
     if let Some(refusal) = refusal_for_all(shop, view)
@@ -324,7 +307,7 @@ async fn enter_guest<'a>(
     sale: SaleId,
     address: &str,
     buyer: BuyerId,
-) -> Result<EnteredGuest<'a>, ClaimError> {
+) -> Result<EnteredGuest<'a>, UnansweredError> {
     for _ in 0..INSERTS_MAX {
         // Before the lock: a claim has one connection that writes at a time, or claims would wait for each other.
         let is_new = guest_orders::insert(&shop.store, sale, address, buyer).await?;
@@ -342,7 +325,7 @@ async fn lock_in_cluster<'a>(
     shop: &'a Shop,
     sale: SaleId,
     address: &str,
-) -> Result<Option<(AdvisoryLock, SemaphorePermit<'a>)>, ClaimError> {
+) -> Result<Option<(AdvisoryLock, SemaphorePermit<'a>)>, UnansweredError> {
     if !shop.tenancy.is_cluster() {
         return Ok(None);
     }

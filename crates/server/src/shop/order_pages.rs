@@ -6,7 +6,8 @@ use super::Shop;
 use super::catalogue::CatalogueError;
 use super::dashboard::{BuyerIdentity, BuyerSelector, find_buyers, find_named};
 use super::fresh_views::{list_selling, refresh_views};
-use super::orders::{OrderListError, with_price};
+use super::orders::with_price;
+use super::unanswered::UnansweredError;
 use super::unprojected::read_unprojected;
 use crate::store::StoreError;
 use crate::store::orders::{self as rows, OffsetFilter};
@@ -59,7 +60,7 @@ pub async fn list_of_buyer(
     buyer: BuyerId,
     sale: Option<SaleId>,
     page: PageOffset,
-) -> Result<NumberedPage, OrderListError> {
+) -> Result<NumberedPage, UnansweredError> {
     refresh_views(shop, list_selling(shop, sale).await?).await?;
     let filter = OffsetFilter { sale, buyers: Some(vec![buyer]) };
     let mut tries = 0;

@@ -7,8 +7,8 @@ use super::mailboxes::claim_mailbox;
 use super::native_guests::claim_units;
 use super::retry_times::choose_retry_after_s;
 use super::sales::requires_payment;
+use super::unanswered::UnansweredError;
 use super::{Shop, ids};
-use crate::store::StoreError;
 use crate::store::orders::{self as rows, OrderRow, OrderRowFilter};
 use engine::{Decision, EngineError, SaleView};
 use sale::{
@@ -284,17 +284,6 @@ pub(super) fn with_price(shop: &Shop, sale: SaleId, view: OrderView) -> Option<P
     Some(PricedOrder { sale, view, unit_price, requires_payment: requires_payment(shop, sale) })
 }
 
-/// Why orders cannot be listed.
-#[derive(Debug, thiserror::Error)]
-pub enum OrderListError {
-    /// The tables did not answer.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The engine cannot answer.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-}
-
 /// A buyer's own orders, newest first: at most `limit` after the order with this key. The engine adds
 /// what the tables do not have yet, so that buyers read their own writes.
 ///
@@ -305,7 +294,7 @@ pub async fn list(
     buyer: BuyerId,
     after: Option<OrderSortKey>,
     limit: u32,
-) -> Result<Vec<PricedOrder>, OrderListError> {
+) -> Result<Vec<PricedOrder>, UnansweredError> {
     // Read before the tables: an order may be found twice, and is never missed.
     let lagging = shop.projected.lagging_sales(shop.engine.views());
     let filter = OrderRowFilter { buyer: Some(buyer), after, ..OrderRowFilter::default() };

@@ -69,30 +69,32 @@ pub fn find_named(shop: &Shop, id_or_slug: &str) -> Option<ListedSale> {
 
 /// [`find`], also for a sale that another process has just made.
 pub async fn find_or_refresh(shop: &Shop, id: SaleId) -> Option<ListedSale> {
-    if let Some(sale) = find(shop, id) {
-        return Some(sale);
+    match find(shop, id) {
+        Some(sale) => Some(sale),
+        None => refresh_and_find(shop, || shop.catalogue.listing(id)).await,
     }
-    let refreshed = async {
-        if shop.catalogue.listing(id).is_none() {
-            shop.catalogue.refresh_for_miss(&shop.store).await;
-        }
-        load_view(shop, shop.catalogue.listing(id)?).await
-    };
-    // Rare and large: in a box it does not enlarge what each request moves.
-    Box::pin(refreshed).await
 }
 
 /// [`find_named`], also for a sale that another process has just made.
 pub async fn find_named_or_refresh(shop: &Shop, id_or_slug: &str) -> Option<ListedSale> {
-    if let Some(sale) = find_named(shop, id_or_slug) {
-        return Some(sale);
+    match find_named(shop, id_or_slug) {
+        Some(sale) => Some(sale),
+        None => refresh_and_find(shop, || shop.catalogue.find(id_or_slug)).await,
     }
+}
+
+/// A sale of which this process lacks the listing, the view or both.
+async fn refresh_and_find(
+    shop: &Shop,
+    find_listing: impl Fn() -> Option<Arc<SaleListing>>,
+) -> Option<ListedSale> {
     let refreshed = async {
-        if shop.catalogue.find(id_or_slug).is_none() {
+        if find_listing().is_none() {
             shop.catalogue.refresh_for_miss(&shop.store).await;
         }
-        load_view(shop, shop.catalogue.find(id_or_slug)?).await
+        load_view(shop, find_listing()?).await
     };
+    // Rare and large: in a box it does not enlarge what each request moves.
     Box::pin(refreshed).await
 }
 

@@ -3,7 +3,7 @@
 
 use super::error::ValkeyError;
 use crate::error_text::describe_error;
-use crate::valkey_connection::{ValkeyNode, parse_cluster_nodes, send_command};
+use crate::valkey_connection::{ValkeyNode, find_info_field, parse_cluster_nodes, send_command};
 use redis::aio::MultiplexedConnection;
 use redis::{RedisError, Value, cmd};
 
@@ -33,9 +33,9 @@ pub(super) async fn prepare_server(
     if let Some(what) = unfit_reason(&info) {
         return Err(ValkeyError::Unfit { server: node.to_string(), what });
     }
-    let is_in_cluster = find_field(&info, "cluster_enabled") == Some("1");
-    let nodes = if is_in_cluster { list_cluster_nodes(connection, node).await } else { Some(Vec::new()) };
-    if find_field(&info, "role") != Some("master") {
+    let nodes =
+        if is_in_cluster(&info) { list_cluster_nodes(connection, node).await } else { Some(Vec::new()) };
+    if find_info_field(&info, "role") != Some("master") {
         return Ok(nodes);
     }
     let mut list = cmd("FUNCTION");
@@ -85,14 +85,14 @@ fn already_exists(error: &RedisError) -> bool {
     error.detail().is_some_and(|detail| detail.contains("already exists"))
 }
 
-/// A field of the text that `INFO` returns.
-fn find_field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
-    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+/// Whether the server with this `INFO` is a node of a cluster.
+fn is_in_cluster(info: &str) -> bool {
+    find_info_field(info, "cluster_enabled") == Some("1")
 }
 
 /// Why a server must not be decided in, from `INFO`.
 fn unfit_reason(info: &str) -> Option<String> {
-    let field = |name: &str| find_field(info, name).map(str::to_owned);
+    let field = |name: &str| find_info_field(info, name).map(str::to_owned);
     let version = field("redis_version").unwrap_or_default();
     let major: u32 = version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0);
     if major < 7 {
@@ -100,8 +100,7 @@ fn unfit_reason(info: &str) -> Option<String> {
     }
     // A replica of a cluster decides nothing: it replies to each call with the name of the primary that has the key. The node that the settings
     // name becomes one when it returns after another took its place.
-    let is_in_cluster = field("cluster_enabled").is_some_and(|enabled| enabled == "1");
-    if let Some(role) = field("role").filter(|role| role != "master" && !is_in_cluster) {
+    if let Some(role) = field("role").filter(|role| role != "master" && !is_in_cluster(info)) {
         return Some(format!("it is a {role}: decide in the primary"));
     }
     let policy = field("maxmemory_policy").unwrap_or_default();
