@@ -18,7 +18,7 @@ run: ## build and serve the demo on http://127.0.0.1:8080, data in ./data; ARGS=
 	@exec scripts/run.sh $(ARGS)
 
 cluster: ## run nginx, three instances, two workers, PostgreSQL and Redis as plain processes, until Ctrl-C
-	@scripts/setup.sh servers
+	@scripts/setup.sh cluster
 	@exec scripts/cluster.sh up
 
 test: ## format, lints, pages, all tests, load scripts, journeys in a browser, generated files

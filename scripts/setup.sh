@@ -1,23 +1,26 @@
 #!/usr/bin/env bash
 # Installs the programs that are missing, after one question if there is a terminal. The argument says for what:
 #   build    building and running Doorbuster
-#   servers  the above, and the servers that tests and scripts/cluster.sh start
+#   cluster  the above, and the servers that scripts/cluster.sh starts
+#   servers  the above, and the other servers that tests start
 #   test     everything that `make test` and `make check` use (the default)
 #   bench    the servers, the load generator, and the packages of benches/peer
 
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 
-servers=(postgresql redis nginx curl java)
+cluster=(postgresql redis nginx curl)
+servers=("${cluster[@]}" java)
 # Kafka's client is built from source, with OpenSSL.
 build=(cc c++ make perl)
 # Doorbuster builds without Node, and then serves the API without pages.
 case ${1:-test} in
     build) required=("${build[@]}") optional=(node npm) ;;
+    cluster) required=("${build[@]}" "${cluster[@]}") optional=(node npm) ;;
     servers) required=("${build[@]}" "${servers[@]}") optional=(node npm) ;;
     test) required=("${build[@]}" git node npm "${servers[@]}" chromium promtool yaml-python mail-server) optional=(shellcheck) ;;
     bench) required=("${build[@]}" "${servers[@]}" wrk) optional=(node npm) ;;
-    *) fail "Write 'scripts/setup.sh', or name one of build, servers, test, bench." ;;
+    *) fail "Write 'scripts/setup.sh', or name one of build, cluster, servers, test, bench." ;;
 esac
 want_programs "${required[@]}" "${optional[@]}"
 require_programs "${required[@]}"
@@ -54,7 +57,7 @@ kafka_exists() {
     done
     [ target/tools/kafka/complete -nt crates/test-servers/kafka/pom.xml ]
 }
-if [ "${1:-test}" != build ] && ! kafka_exists; then
+if [[ ${1:-test} != @(build|cluster) ]] && ! kafka_exists; then
     need_programs mvn
     say "Fetching Kafka's jars …"
     rm -rf target/tools/kafka
