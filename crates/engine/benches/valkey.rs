@@ -20,6 +20,8 @@ use uuid::Uuid;
 const START: Timestamp = Timestamp(1_790_000_000_000);
 /// Decisions a case.
 const DECISIONS: u64 = 100_000;
+/// Calls of a few commands that are sent before a reply has come.
+const SMALL_CALLS_IN_FLIGHT: usize = 64;
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -43,6 +45,10 @@ async fn measure_all() {
             for len in [1, 8, 32, 128] {
                 bench.measure(what, command, len, in_flight).await;
             }
+        }
+        // As the calls of a batch for many sales are sent.
+        for len in [1, 3] {
+            bench.measure(what, command, len, SMALL_CALLS_IN_FLIGHT).await;
         }
     }
     println!("\nhanding a state over\n{:>10} {:>8} {:>12}", "orders", "s", "µs an order");
