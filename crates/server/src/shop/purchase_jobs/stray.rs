@@ -2,6 +2,7 @@
 //! two buyers. The first row keeps the key; the other unit goes back into its sale.
 
 use crate::shop::Shop;
+use crate::shop::unanswered::UnansweredError;
 use crate::store::turnstile_jobs as table;
 use engine::EngineError;
 
@@ -19,16 +20,7 @@ pub async fn return_stray_units(shop: &Shop) {
     }
 }
 
-/// Why a unit was not given back.
-#[derive(Debug, thiserror::Error)]
-enum ReturnError {
-    #[error(transparent)]
-    Store(#[from] crate::store::StoreError),
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-}
-
-async fn return_units(shop: &Shop) -> Result<(), ReturnError> {
+async fn return_units(shop: &Shop) -> Result<(), UnansweredError> {
     for stray in table::list_stray(&shop.store, STRAY_LEN).await? {
         match shop.engine.refund(stray.sale, stray.order, true).await {
             // A refusal: an admin has refunded the order before.
